@@ -3,6 +3,7 @@ import { effect } from "@preact/signals"
 import { useEffect, useRef } from "preact/hooks"
 import * as Live from "./Live.ts"
 import { Enqueue } from "./pages/Enqueue.tsx"
+import { Errors } from "./pages/Errors.tsx"
 import { Instances } from "./pages/Instances.tsx"
 import { Limits } from "./pages/Limits.tsx"
 import { Login } from "./pages/Login.tsx"
@@ -31,6 +32,7 @@ interface Page {
 const pages: ReadonlyArray<Page> = [
   { path: "overview", name: "Overview", icon: "overview" },
   { path: "tasks", name: "Tasks", icon: "tasks" },
+  { path: "errors", name: "Errors", icon: "errors" },
   { path: "queues", name: "Queues", icon: "queues" },
   { path: "schedules", name: "Schedules", icon: "schedules" },
   { path: "limits", name: "Limits", icon: "limits" },
@@ -102,6 +104,8 @@ const Content = () => {
       return id === undefined ? <Tasks query={query} /> : <Task key={id} id={id} />
     case "enqueue":
       return <Enqueue query={query} />
+    case "errors":
+      return <Errors />
     case "queues":
       return <Queues />
     case "schedules":

@@ -8,7 +8,7 @@ import type { TaskLogsJson } from "../src/http/api/LogsJson.ts"
 import type { OperationJson, OperationPageJson, OperationPreviewJson } from "../src/http/api/OperationsApi.ts"
 import type { DefinitionJson, DefinitionListJson, QueuePageJson, TypePageJson } from "../src/http/api/QueuesApi.ts"
 import type { PreviewJson, SchedulePageJson } from "../src/http/api/ScheduleJson.ts"
-import type { StatisticsJson } from "../src/http/api/StatisticsApi.ts"
+import type { ErrorsJson, StatisticsJson } from "../src/http/api/StatisticsApi.ts"
 import type { TaskStepsJson } from "../src/http/api/StepsJson.ts"
 import type { MeJson, StatsJson, WorkersJson } from "../src/http/api/SystemApi.ts"
 import type { TaskJson, TaskPageJson } from "../src/http/api/TaskJson.ts"
@@ -50,6 +50,8 @@ export type Scaling = typeof ScalingJson.Type
 export type Verdict = typeof VerdictJson.Type
 /** What happened in a time. */
 export type Statistics = typeof StatisticsJson.Type
+/** Which failures happened in a time. */
+export type Errors = typeof ErrorsJson.Type
 /** A page of schedules. */
 export type SchedulePage = typeof SchedulePageJson.Type
 /** A schedule. */

@@ -104,7 +104,8 @@ export type {
 } from "./Signal.ts"
 export type { SignalEnd } from "./flow/SignalRecords.ts"
 export type { Signal as StoredSignal } from "./flow/Signals.ts"
-export type { StatisticsOptions, StatisticsView } from "./statistics/Statistics.ts"
+export type { ErrorsView, ErrorView, StatisticsOptions, StatisticsView } from "./statistics/Statistics.ts"
+export type { Fingerprint } from "./domain/Fingerprint.ts"
 export type {
   Counts as StatisticsCounts,
   Depths as StatisticsDepths,

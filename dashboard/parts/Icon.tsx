@@ -3,6 +3,7 @@
 const paths = {
   overview: "M3 12h4l3-8 4 16 3-8h4",
   tasks: "M8 6h13M8 12h13M8 18h13M3.5 6h.01M3.5 12h.01M3.5 18h.01",
+  errors: "M12 3l9.5 17h-19zM12 10v4M12 17h.01",
   queues: "M4 5h16v4H4zM4 15h16v4H4zM12 9v6",
   schedules: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 7v5l3.5 2",
   limits: "M4 15a8 8 0 0 1 16 0M12 15l4-5M4 19h16",

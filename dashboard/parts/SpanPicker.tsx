@@ -9,18 +9,7 @@ export const SpanPicker = ({ found }: { readonly found: Statistics | undefined }
   return (
     <div class="spans">
       <h2>What happened</h2>
-      <nav class="chips" aria-label="Time">
-        {spans.map(({ last, name }) => (
-          <a
-            key={last}
-            class="chip"
-            href={address({ last, from: undefined, to: undefined })}
-            aria-current={last === current ? "true" : undefined}
-          >
-            {name}
-          </a>
-        ))}
-      </nav>
+      <SpanChips />
       {found !== undefined && (
         <small class="number">
           {current === undefined ? `${Texts.instant(found.from)} to ${Texts.instant(found.to)}, ` : ""}
@@ -28,5 +17,24 @@ export const SpanPicker = ({ found }: { readonly found: Statistics | undefined }
         </small>
       )}
     </div>
+  )
+}
+
+/** The times alone. */
+export const SpanChips = () => {
+  const current = chosen()
+  return (
+    <nav class="chips" aria-label="Time">
+      {spans.map(({ last, name }) => (
+        <a
+          key={last}
+          class="chip"
+          href={address({ last, from: undefined, to: undefined })}
+          aria-current={last === current ? "true" : undefined}
+        >
+          {name}
+        </a>
+      ))}
+    </nav>
   )
 }

@@ -61,6 +61,7 @@ export const command = Command.make("taskforge").pipe(
         Watch.command,
         Stats.command,
         Statistics.command,
+        Statistics.errors,
         Queues.queues,
         Queues.types,
         Instances.command,

@@ -1,10 +1,10 @@
-/** The endpoint of statistics, a thin door into `Statistics`, and what the API's description says of it. */
+/** The endpoints of statistics, thin doors into `Statistics`, and what the API's description says of it. */
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { maxNameLength } from "../domain/Bounds.ts"
 import { Statistics } from "../statistics/Statistics.ts"
 import { Api } from "./api/Api.ts"
-import { type StatisticsJson, statisticsJson } from "./api/StatisticsApi.ts"
+import { type ErrorsJson, errorsJson, type StatisticsJson, statisticsJson } from "./api/StatisticsApi.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
 
 /** Handles the endpoint of {@link Api}'s statistics. */
@@ -18,6 +18,11 @@ export const layer = HttpApiBuilder.group(
         statistics.read(query).pipe(
           Effect.catchTag("InvalidOption", RequestCheckLive.refused("query")),
           Effect.map(statisticsJson)
+        ),
+      errors: ({ query }) =>
+        statistics.errors(query).pipe(
+          Effect.catchTag("InvalidOption", RequestCheckLive.refused("query")),
+          Effect.map(errorsJson)
         )
     })
   })
@@ -69,18 +74,48 @@ const statistics: typeof StatisticsJson.Type = {
   types: [email]
 }
 
+const errors: typeof ErrorsJson.Type = {
+  from: "2026-01-31T11:00:00.000Z",
+  to: "2026-01-31T12:00:00.000Z",
+  step_ms: 1_800_000,
+  timestamp: "2026-01-31T12:00:00.000Z",
+  groups: [{
+    type: "email",
+    kind: "error",
+    tag: "MailFailed",
+    message: "mx#.example.com answered #",
+    failed: 1,
+    retried: 2,
+    first_at: "2026-01-31T11:12:10.000Z",
+    last_at: "2026-01-31T11:58:40.000Z",
+    latest: "01a20f46-60fe-779b-a926-cef2c43ec95c",
+    by_column: [1, 2]
+  }],
+  others: 0
+}
+
 /** Examples by the name of a schema. */
-export const examples = { Statistics: statistics, TypeStatistics: email, InstanceStatistics: statistics.instances[0] }
+export const examples = {
+  Errors: errors,
+  Statistics: statistics,
+  TypeStatistics: email,
+  InstanceStatistics: statistics.instances[0]
+}
 
 const duration = (description: string, example: string) => ({ description, schema: { type: "string" }, example })
 const time = (description: string) => ({ description, schema: { type: "string", format: "date-time" } })
 
+const span = {
+  from: time("Where it begins: 31 days ago at most; see last where it is left out"),
+  to: time("Where it ends; now by default"),
+  last: duration("How long before its end it begins, without from: 5m, 1h, 30d; 1h by default", "1h")
+}
+
 /** What its parameters mean. */
 export const parameters = {
+  "statistics.errors": span,
   "statistics.read": {
-    from: time("Where it begins: 31 days ago at most; see last where it is left out"),
-    to: time("Where it ends; now by default"),
-    last: duration("How long before its end it begins, without from: 5m, 1h, 30d; 1h by default", "1h"),
+    ...span,
     step: duration("The width of a point; by default one that gives some hundred points", "1m"),
     instance: {
       description: "The instance whose slots are told apart",

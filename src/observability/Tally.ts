@@ -3,6 +3,7 @@
  * because they run for every task. Where statistics are turned off there is no tally, and nothing is added up.
  */
 import { Context, Latch } from "effect"
+import { type ErrorCount, ErrorTally, other } from "./ErrorTally.ts"
 import { add, type LogHistogram } from "./LogHistogram.ts"
 
 /** What is counted of the tasks of a queue and type. */
@@ -36,6 +37,8 @@ export interface SlotTally {
 /** What has been added up. */
 export interface Taken {
   readonly lanes: ReadonlyArray<LaneTally>
+  /** Failures of attempts by what they have in common. */
+  readonly errors: ReadonlyArray<ErrorCount>
   /** Waiting tasks that were cancelled: the store does not say of which queue and type they were. */
   readonly cancelled: number
   /** Leases that ran out. */
@@ -62,9 +65,6 @@ export const maxLanes = 200
 
 /** Slots of an instance that are told apart at most. */
 export const maxSlots = 100
-
-/** The queue and the type of those that are not counted by name. */
-export const other = "other"
 
 /** A queue and type to which nothing has happened. */
 export const emptyLane = (queue: string, type: string): LaneTally => ({
@@ -93,6 +93,9 @@ export class Tally {
   private busyMs = 0
   private bySlot: Array<number> = []
   private pool: (() => Pool) | undefined
+
+  /** Failures of attempts: each is also counted as failed or retried. */
+  readonly errors: ErrorTally = new ErrorTally()
 
   /** Open as long as something was counted that was not taken. */
   readonly some: Latch.Latch = Latch.makeUnsafe(false)
@@ -137,7 +140,13 @@ export class Tally {
   take(now: number): Taken {
     const slots = this.takeSlots(now)
     const lanes = [...this.lanes.values()].flatMap((byType) => [...byType.values()])
-    const taken = { lanes, cancelled: this.cancelledCount, crashed: this.crashedCount, slots }
+    const taken = {
+      lanes,
+      errors: this.errors.take(),
+      cancelled: this.cancelledCount,
+      crashed: this.crashedCount,
+      slots
+    }
     this.lanes = new Map()
     this.some.closeUnsafe()
     this.laneCount = 0

@@ -5,9 +5,9 @@
 import { type DateTime, Effect, Schema } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { InvalidOption, type StoreError } from "../domain/Errors.ts"
+import { commonOf } from "../domain/Fingerprint.ts"
 import { FailureKind, type TaskRecord } from "../domain/TaskRecord.ts"
 import { all, TaskState } from "../domain/TaskState.ts"
-import * as Thrown from "../domain/Thrown.ts"
 import { bytesOf } from "../store/Admission.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 
@@ -185,16 +185,6 @@ export const isMeant = (filter: StoredFilter): (task: TaskRecord) => boolean => 
 
 const hasText = (message: string, part: string): boolean =>
   message.toLowerCase().includes(part) || commonOf(message).toLowerCase().includes(part)
-
-/** Characters of a message by which failures are grouped. */
-const maxCommon = 200
-
-/** A message without what differs from task to task: ids and numbers. */
-export const commonOf = (message: string): string =>
-  Thrown.cut(
-    message.replace(/[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}|\b(?=[a-f]*\d)[\da-f]{12,}\b|\d+/gi, "#"),
-    maxCommon
-  )
 
 /** Tasks that a store is asked for at a time at most. */
 const maxPage = 1000

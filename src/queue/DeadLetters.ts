@@ -7,9 +7,10 @@ import { Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import * as Cursor from "../domain/Cursor.ts"
 import type { InvalidOption, StoreError } from "../domain/Errors.ts"
+import * as Fingerprint from "../domain/Fingerprint.ts"
 import { seenOf, type SeenTask } from "../domain/Seen.ts"
 import { utc } from "../domain/StoredTime.ts"
-import type { FailureKind, TaskRecord } from "../domain/TaskRecord.ts"
+import type { TaskRecord } from "../domain/TaskRecord.ts"
 import * as TaskFilter from "../operation/TaskFilter.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 import { fromRecord, type StoredTask } from "./StoredTask.ts"
@@ -37,13 +38,7 @@ export interface DeadLetterPart extends DeadLetterFilter {
 }
 
 /** Dead letters that failed for one reason. */
-export interface DeadLetterGroup {
-  readonly type: string
-  readonly kind: FailureKind
-  /** The error's tag or name. */
-  readonly tag: string
-  /** What their messages have in common: a `#` stands for each number. */
-  readonly message: string
+export interface DeadLetterGroup extends Fingerprint.Fingerprint {
   readonly count: number
   /** When the first and the latest of them failed. */
   readonly firstAt: DateTime.Utc
@@ -211,14 +206,14 @@ export const make = (
 
 const addTo = (groups: Map<string, DeadLetterGroup>, { completedAt, failure, id, type }: TaskRecord): void => {
   const { kind = "defect", message = "", tag = "unknown" } = failure ?? {}
-  const common = TaskFilter.commonOf(message)
-  const name = JSON.stringify([type, kind, tag, common])
+  const fingerprint = Fingerprint.of(type, { kind, message, tag })
+  const name = Fingerprint.nameOf(fingerprint)
   const known = groups.get(name)
   const at = utc(completedAt ?? 0)
   groups.set(
     name,
     known === undefined
-      ? { type, kind, tag, message: common, count: 1, firstAt: at, lastAt: at, latest: id }
+      ? { ...fingerprint, count: 1, firstAt: at, lastAt: at, latest: id }
       : {
         ...known,
         count: known.count + 1,

@@ -2,6 +2,7 @@
  * What happened in a stretch of time: of one instance, or of all together. Buckets are added up: those of several instances in the same
  * time, and those of several times.
  */
+import { other } from "../observability/ErrorTally.ts"
 import { addAll, type LogHistogram } from "../observability/LogHistogram.ts"
 import {
   counted,
@@ -9,10 +10,10 @@ import {
   type LaneTally,
   maxLanes,
   maxSlots,
-  other,
   type SlotTally,
   type Taken
 } from "../observability/Tally.ts"
+import * as ErrorGroups from "./ErrorGroups.ts"
 
 /** How many tasks were not finished. Each number is the sum of so many samples. */
 export interface Depth {
@@ -37,6 +38,8 @@ export interface Bucket {
   readonly lanes: Map<string, Lane>
   /** Of each instance, by its name, that has slots. */
   readonly instances: Map<string, SlotTally>
+  /** Failures of attempts, by what they have in common. */
+  readonly errors: ErrorGroups.ErrorGroups
   readonly depth: Depth
   /** Of all queues and types, as in {@link LaneTally}. */
   readonly wait: LogHistogram
@@ -74,6 +77,7 @@ const maxInstances = 50
 export const empty = (): Bucket => ({
   lanes: new Map(),
   instances: new Map(),
+  errors: new Map(),
   depth: { samples: 0, scheduled: 0, pending: 0, running: 0 },
   wait: new Map(),
   run: new Map(),
@@ -101,9 +105,14 @@ const emptyLane = (queue: string, type: string): Lane => ({
   oldestMs: 0
 })
 
-/** What an instance has seen, and what it has found in the store where it leads. */
-export const ofInstance = (instance: string, taken: Taken, sample: DepthSample | undefined): Bucket => {
-  const bucket = empty()
+/** What an instance has seen in a stretch of time that begins then, and what it has found in the store where it leads. */
+export const ofInstance = (
+  instance: string,
+  startMs: number,
+  taken: Taken,
+  sample: DepthSample | undefined
+): Bucket => {
+  const bucket: Bucket = { ...empty(), errors: ErrorGroups.seenAt(taken.errors, startMs) }
   bucket.cancelled = taken.cancelled
   bucket.crashed = taken.crashed
   if (taken.slots !== undefined) bucket.instances.set(instance, taken.slots)
@@ -148,6 +157,7 @@ const addEvents = (bucket: Bucket, other: Bucket): void => {
   addAll(bucket.wait, other.wait)
   addAll(bucket.run, other.run)
   for (const lane of byActivity(other)) addTally(laneOf(bucket, lane.queue, lane.type), lane)
+  ErrorGroups.addAll(bucket.errors, other.errors)
   for (const [instance, slots] of other.instances) addSlots(bucket.instances, instance, slots)
 }
 

@@ -5,10 +5,14 @@
  */
 import { Option, Schema } from "effect"
 import { deflateRawSync, inflateRawSync } from "node:zlib"
+import * as Fingerprint from "../domain/Fingerprint.ts"
+import { FailureKind } from "../domain/TaskRecord.ts"
+import { maxErrors, other, others } from "../observability/ErrorTally.ts"
 import { addAll, type LogHistogram } from "../observability/LogHistogram.ts"
-import { counted, other, type SlotTally } from "../observability/Tally.ts"
+import { counted, type SlotTally } from "../observability/Tally.ts"
 import { maxDocumentBytes } from "../store/RecordDriver.ts"
 import * as Bucket from "./Bucket.ts"
+import * as ErrorGroups from "./ErrorGroups.ts"
 
 /** Buckets by their start, in milliseconds since the epoch. */
 export type Chunk = ReadonlyMap<number, Bucket.Bucket>
@@ -24,6 +28,20 @@ const SpreadText = Schema.Tuple([Schema.Int, Numbers, Numbers])
 /** An instance by its number: what was looked at, all slots, those that were busy, and the share of each slot as a digit. */
 const SlotsText = Schema.Tuple([Schema.Int, Schema.Finite, Schema.Finite, Schema.Finite, Schema.String])
 
+/** What failures have in common, the first and the last time, and the latest task. */
+const ErrorText = Schema.Tuple([
+  Schema.String,
+  FailureKind,
+  Schema.String,
+  Schema.String,
+  Schema.Finite,
+  Schema.Finite,
+  Schema.String
+])
+
+/** Failures by the number of what they have in common: for good, and followed by another attempt. */
+const ErrorCounts = Schema.Tuple([Schema.Int, Schema.Finite, Schema.Finite])
+
 const BucketText = Schema.Struct({
   at: Schema.Finite,
   depth: Numbers,
@@ -32,14 +50,16 @@ const BucketText = Schema.Struct({
   wait: Numbers,
   run: Numbers,
   lanes: Schema.Array(LaneText),
-  slots: Schema.Array(SlotsText)
+  slots: Schema.Array(SlotsText),
+  errors: Schema.optionalKey(Schema.Array(ErrorCounts))
 })
 
 const ChunkText = Schema.fromJsonString(Schema.Struct({
   names: Schema.Array(Schema.Tuple([Schema.String, Schema.String])),
   instances: Schema.Array(Schema.String),
   buckets: Schema.Array(BucketText),
-  spreads: Schema.Array(SpreadText)
+  spreads: Schema.Array(SpreadText),
+  errors: Schema.optionalKey(Schema.Array(ErrorText))
 }))
 
 const Document = Schema.fromJsonString(Schema.Struct({ version: Schema.Literal(1), deflated: Schema.String }))
@@ -52,9 +72,12 @@ const maxTextBytes = 16 * 1024 * 1024
 
 /** The document of a record. */
 export const encode = (chunk: Chunk): string => {
-  const names = new Set([...chunk.values()].flatMap(({ lanes }) => [...lanes.keys()])).size
-  for (let max = names;; max >>= 1) {
-    const document = documentOf(max === names ? chunk : narrowed(chunk, max))
+  const count = (name: "lanes" | "errors") =>
+    new Set([...chunk.values()].flatMap((bucket) => [...bucket[name].keys()])).size
+  const lanes = count("lanes")
+  const errors = count("errors")
+  for (let max = Math.max(lanes, Math.min(errors, maxErrors));; max >>= 1) {
+    const document = documentOf(lanes <= max && errors <= Math.min(max, maxErrors) ? chunk : narrowed(chunk, max))
     if (Buffer.byteLength(document) <= maxDocumentBytes || max === 0) return document
   }
 }
@@ -81,9 +104,11 @@ const documentOf = (chunk: Chunk): string => {
     known.set(name, place)
     return place
   }
+  const errorPlaces = new Map<string, number>()
+  const errorTotals: ErrorGroups.ErrorGroups = new Map()
   const spreads = new Map<string, { readonly wait: LogHistogram; readonly run: LogHistogram }>()
   const buckets = [...chunk].map((
-    [at, { cancelled, crashed, depth, instances: slots, laneSamples, lanes, run, wait }]
+    [at, { cancelled, crashed, depth, errors, instances: slots, laneSamples, lanes, run, wait }]
   ) => ({
     at,
     depth: [depth.samples, depth.scheduled, depth.pending, depth.running],
@@ -109,20 +134,32 @@ const documentOf = (chunk: Chunk): string => {
       Math.round(slotMs),
       Math.round(busyMs),
       bySlot.map((ms) => digitOf(forMs === 0 ? 0 : ms / forMs)).join("")
-    ])
+    ]),
+    ...errors.size > 0 && {
+      errors: [...errors].map(([name, error]) => {
+        ErrorGroups.add(errorTotals, error)
+        return [placeIn(errorPlaces, name), error.failed, error.retried]
+      })
+    }
   }))
   const text = JSON.stringify({
     names: [...places.keys()].map((name) => names.get(name)!),
     instances: [...instances.keys()],
     buckets,
-    spreads: [...spreads].map(([name, { run, wait }]) => [places.get(name)!, flat(wait), flat(run)])
+    spreads: [...spreads].map(([name, { run, wait }]) => [places.get(name)!, flat(wait), flat(run)]),
+    ...errorPlaces.size > 0 && {
+      errors: [...errorPlaces.keys()].map((name) => {
+        const { firstMs, kind, lastMs, latest, message, tag, type } = errorTotals.get(name)!
+        return [type, kind, tag, message, firstMs, lastMs, latest]
+      })
+    }
   })
   return JSON.stringify({ version: 1, deflated: deflateRawSync(text).toString("base64") })
 }
 
-const chunkOf = ({ buckets, instances, names, spreads }: typeof ChunkText.Type): Chunk => {
+const chunkOf = ({ buckets, errors: errorNames = [], instances, names, spreads }: typeof ChunkText.Type): Chunk => {
   const last = new Map<number, Bucket.Lane>()
-  const chunk = new Map(buckets.map(({ at, depth, ends, lanes, run, samples, slots, wait }) => {
+  const chunk = new Map(buckets.map(({ at, depth, ends, errors = [], lanes, run, samples, slots, wait }) => {
     const bucket = Bucket.empty()
     const [depthSamples = 0, scheduled = 0, pending = 0, running = 0] = depth
     Object.assign(bucket.depth, { samples: depthSamples, scheduled, pending, running })
@@ -142,6 +179,10 @@ const chunkOf = ({ buckets, instances, names, spreads }: typeof ChunkText.Type):
       const bySlot = Array.from(digits, (digit) => shareOf(digit) * forMs)
       bucket.instances.set(instances[place] ?? other, { forMs, slotMs, busyMs, bySlot } satisfies SlotTally)
     }
+    for (const [place, failed, retried] of errors) {
+      const [type, kind, tag, message, firstMs, lastMs, latest] = errorNames[place] ?? nameless
+      ErrorGroups.add(bucket.errors, { type, kind, tag, message, failed, retried, firstMs, lastMs, latest })
+    }
     return [at, bucket]
   }))
   for (const [place, wait, run] of spreads) {
@@ -152,6 +193,8 @@ const chunkOf = ({ buckets, instances, names, spreads }: typeof ChunkText.Type):
   }
   return chunk
 }
+
+const nameless = [others.type, others.kind, others.tag, others.message, 0, 0, ""] as const
 
 /** The buckets and counts of a histogram, one behind the other. */
 const flat = (histogram: LogHistogram): ReadonlyArray<number> => [...histogram].sort(([a], [b]) => a - b).flat()
@@ -170,13 +213,14 @@ const digitOf = (share: number): string => Math.min(maxDigit, Math.ceil(share * 
 
 const shareOf = (digit: string): number => parseInt(digit, 36) / maxDigit
 
-/** The same chunk, in which so many queues and types have names. */
+/** The same chunk, in which so many queues and types, and so many failures, have names. */
 const narrowed = (chunk: Chunk, maxNames: number): Chunk => {
   const sum = Bucket.empty()
   for (const bucket of chunk.values()) Bucket.addTime(sum, bucket)
   const named = new Set(Bucket.byActivity(sum).slice(0, maxNames).map(({ queue, type }) => `${queue}\u0000${type}`))
+  const failures = new Set(ErrorGroups.byCount(sum.errors).slice(0, maxNames).map(Fingerprint.nameOf))
   return new Map([...chunk].map(([at, bucket]) => {
-    const narrow: Bucket.Bucket = { ...bucket, lanes: new Map() }
+    const narrow: Bucket.Bucket = { ...bucket, lanes: new Map(), errors: ErrorGroups.narrowed(bucket.errors, failures) }
     for (const [name, lane] of bucket.lanes) {
       const [queue, type] = named.has(name) ? [lane.queue, lane.type] : [other, other]
       Bucket.addLane(Bucket.laneOf(narrow, queue, type), lane)

@@ -159,7 +159,7 @@ const make = (
   /** Ends the bucket that was added up until now. */
   const flush = Effect.gen(function*() {
     const found = yield* patient(sample)
-    keep(Bucket.ofInstance(instance, tally.take(now()), found))
+    keep(Bucket.ofInstance(instance, startMs, tally.take(now()), found))
     yield* patient(writeAll)
     if (now() - clockAskedAt >= askClockEveryMs) yield* patient(askClock)
     startMs = Levels.startOf(storeNow(), stepMs)
@@ -177,7 +177,7 @@ const make = (
     }),
     finish: Effect.suspend(() => {
       if (aheadMs === undefined) return Effect.void
-      keep(Bucket.ofInstance(instance, tally.take(now()), undefined))
+      keep(Bucket.ofInstance(instance, startMs, tally.take(now()), undefined))
       return patient(writeAll)
     })
   }

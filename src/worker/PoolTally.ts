@@ -32,9 +32,12 @@ const countedAs: Readonly<Record<Settlement["_tag"], Counted | undefined>> = {
 export const add = (tally: Tally, batch: ReadonlyArray<Ending>, answers: ReadonlyArray<SettleAnswer>): void => {
   for (let index = 0; index < batch.length; index++) {
     if (answers[index] === "stale") continue
-    const { attempt } = batch[index]!
+    const { attempt, settlement } = batch[index]!
     const what = countedAs[kept(batch[index]!, answers[index])]
     if (what !== undefined) tally.count(attempt.queue, attempt.type, what)
+    if ((what === "failed" || what === "retried") && "failure" in settlement) {
+      tally.errors.add(attempt.type, settlement.failure, what === "failed", attempt.id)
+    }
     tally.ran(attempt.queue, attempt.type, attempt, attempt.endedAt)
   }
 }

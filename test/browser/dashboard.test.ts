@@ -15,7 +15,13 @@ const statistics = {
   ...examples.Statistics,
   instances: [{ ...examples.InstanceStatistics!, slots: [[1, null], [0.2, 1]] }]
 }
-const answers = { "**/api/v1/statistics*": statistics }
+const [failure] = examples.Errors.groups
+const errors = {
+  ...examples.Errors,
+  groups: [failure!, { ...failure!, type: markup, tag: "T".repeat(255), message: `${markup} ${"m".repeat(120)}` }],
+  others: 3
+}
+const answers = { "**/api/v1/statistics*": statistics, "**/api/v1/errors*": errors }
 
 const { act } = Visit
 
@@ -278,6 +284,12 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         yield* act(() => page.getByRole("button", { name: "instance-1a2b3c4d" }).click())
         yield* act(() => page.waitForURL(/instance=instance-1a2b3c4d/))
         yield* act(() => page.getByRole("img", { name: "Slot 2 was busy 60 % of the time, 100 % at most" }).waitFor())
+        // Which failures happened, and the tasks of one
+        yield* act(() => page.route("**/api/v1/errors*", (route) => route.fulfill({ json: errors })))
+        yield* act(() => page.getByRole("link", { name: "Errors" }).click())
+        yield* act(() => page.getByText(`${markup} m`).waitFor())
+        yield* act(() => page.getByRole("link", { name: "MailFailed email" }).click())
+        yield* act(() => page.waitForURL(/type=email&tag=MailFailed&kind=error&text=mx%23.example.com\+answered\+%23/))
         // Pauses a queue, for a reason that is shown
         yield* act(() => page.getByRole("link", { name: "Queues" }).click())
         yield* act(() => page.getByRole("button", { name: `Pause the queue default` }).click())
@@ -487,6 +499,7 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         const pages = [
           "",
           "#/tasks",
+          "#/errors",
           "#/queues",
           "#/schedules",
           "#/limits",

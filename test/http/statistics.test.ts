@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { StatisticsJson } from "../../src/http/api/StatisticsApi.ts"
+import { ErrorsJson, StatisticsJson } from "../../src/http/api/StatisticsApi.ts"
+import { TaskPageJson } from "../../src/http/api/TaskJson.ts"
 import { decoded, Echo, get, layer, postedAll, refused } from "./TestServer.ts"
 
 const handlers = Echo.toLayer((payload) => payload === "bad" ? Effect.die("bad") : Effect.succeed(payload))
@@ -50,6 +51,38 @@ describe("GET /api/v1/statistics", () => {
         ]
       ) {
         const error = yield* refused(400, "invalid_request", get(`/api/v1/statistics${query}`))
+        assert.include(JSON.stringify(error), `"${name}"`, query)
+      }
+    }).pipe(Effect.provide(layer({ handlers }))))
+})
+
+describe("GET /api/v1/errors", () => {
+  it.effect("tells which failures happened, and leads to their tasks by the fields of the list", () =>
+    Effect.gen(function*() {
+      yield* seconds(1)
+      yield* postedAll([
+        { type: "echo", payload: "bad", max_retries: 0, id: "one" },
+        { type: "echo", payload: "bad", max_retries: 0, id: "two" },
+        { type: "echo" }
+      ])
+      yield* seconds(29)
+      const found = yield* decoded(ErrorsJson, get("/api/v1/errors?last=5m"))
+      assert.strictEqual(found.others, 0)
+      assert.strictEqual(found.groups.length, 1)
+      const { by_column, kind, latest, message, tag, type, ...rest } = found.groups[0]!
+      assert.deepStrictEqual(rest, {
+        failed: 2,
+        retried: 0,
+        first_at: "1970-01-01T00:00:00.000Z",
+        last_at: "1970-01-01T00:00:00.000Z"
+      })
+      assert.strictEqual(sum(by_column), 2)
+      const query = new URLSearchParams({ type, kind, tag, text: message })
+      const { tasks } = yield* decoded(TaskPageJson, get(`/api/v1/tasks?${query}`))
+      assert.deepStrictEqual(tasks.map(({ id }) => id).toSorted(), ["one", "two"])
+      assert.include(["one", "two"], latest)
+      for (const [query, name] of [["?last=soon", "last"], ["?step=1m", "step"], ["?last=0s", "last"]]) {
+        const error = yield* refused(400, "invalid_request", get(`/api/v1/errors${query}`))
         assert.include(JSON.stringify(error), `"${name}"`, query)
       }
     }).pipe(Effect.provide(layer({ handlers }))))

@@ -314,6 +314,7 @@ describe("the pages", () => {
         "/api/v1/dead-letters/tasks",
         "/api/v1/definitions",
         "/api/v1/definitions/{type}",
+        "/api/v1/errors",
         "/api/v1/events",
         "/api/v1/explain",
         "/api/v1/health",

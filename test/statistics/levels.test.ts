@@ -2,10 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Duration, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { StoreError } from "../../src/domain/Errors.ts"
+import { ErrorTally, other } from "../../src/observability/ErrorTally.ts"
 import { add, addAll, type LogHistogram, quantiles } from "../../src/observability/LogHistogram.ts"
-import { emptyLane, other, type Taken } from "../../src/observability/Tally.ts"
+import { emptyLane, type Taken } from "../../src/observability/Tally.ts"
 import * as Bucket from "../../src/statistics/Bucket.ts"
 import * as Chunk from "../../src/statistics/Chunk.ts"
+import * as ErrorGroups from "../../src/statistics/ErrorGroups.ts"
 import { levels } from "../../src/statistics/Levels.ts"
 import * as RollUp from "../../src/statistics/RollUp.ts"
 import { Statistics, type StatisticsOptions } from "../../src/statistics/Statistics.ts"
@@ -29,6 +31,15 @@ const taken = (types: number, seed = 1): Taken => ({
     }
     return lane
   }),
+  errors: Array.from({ length: Math.ceil(types / 4) }, (_, index) => ({
+    type: `type-${index}`,
+    kind: "error" as const,
+    tag: "Refused",
+    message: `mx# of type-${index} answered #`,
+    failed: seed % 2,
+    retried: seed % 3,
+    latest: `01a20f46-60fe-779b-a926-cef2c43ec${seed % 1000}`
+  })),
   cancelled: 0,
   crashed: 0,
   slots: { forMs: 10_000, slotMs: 20_000, busyMs: 5000, bySlot: [5000, 0] }
@@ -37,7 +48,7 @@ const taken = (types: number, seed = 1): Taken => ({
 const minute = (start: number, instance: string, types: number): Map<number, Bucket.Bucket> =>
   new Map(Array.from({ length: 6 }, (_, index) => [
     start + index * 10_000,
-    Bucket.ofInstance(instance, taken(types, start / 10_000 + index), {
+    Bucket.ofInstance(instance, start + index * 10_000, taken(types, start / 10_000 + index), {
       scheduled: 1,
       pending: 2,
       running: 3,
@@ -139,7 +150,12 @@ describe("a chunk", () => {
       ...emptyLane(name(), name()),
       enqueued: index + 1
     }))
-    const bucket = Bucket.ofInstance("one", { lanes, cancelled: 0, crashed: 0, slots: undefined }, undefined)
+    const bucket = Bucket.ofInstance(
+      "one",
+      0,
+      { lanes, errors: [], cancelled: 0, crashed: 0, slots: undefined },
+      undefined
+    )
     const document = Chunk.encode(new Map([[0, bucket]]))
     assert.isAtMost(Buffer.byteLength(document), maxDocumentBytes)
     const back = Chunk.decode(document).get(0)!
@@ -148,6 +164,81 @@ describe("a chunk", () => {
     assert.isTrue([...back.lanes.values()].some(({ enqueued }) => enqueued === 200))
   })
 })
+
+describe("failures by what they have in common", () => {
+  const failureOf = (message: string) => ({ kind: "error" as const, tag: "Refused", message })
+
+  it("are counted by name up to a hundred, and those of others together", () => {
+    const tally = new ErrorTally()
+    for (let number = 0; number < 3; number++) {
+      for (let word = 0; word < 1000; word++) {
+        tally.add(
+          "mail",
+          failureOf(`${"x".repeat(word % 500)} ${letters(word)} ${number}`),
+          number === 0,
+          `task-${word}`
+        )
+      }
+    }
+    const counts = tally.take()
+    assert.strictEqual(counts.length, 101)
+    assert.deepStrictEqual(
+      [sum(counts.map(({ failed }) => failed)), sum(counts.map(({ retried }) => retried))],
+      [1000, 2000]
+    )
+    assert.isTrue(counts.every(({ message }) => message.length <= 200))
+    assert.deepStrictEqual(tally.take(), [])
+  })
+
+  it("keep those that happened most, in a record of bounded size, whatever their names are", () => {
+    const count = (word: number, failed: number) => ({
+      type: `${letters(word)}`.repeat(40),
+      kind: "error" as const,
+      tag: letters(word * 7).repeat(40),
+      message: letters(word * 31).repeat(30),
+      failed,
+      retried: 0,
+      latest: "t".repeat(255)
+    })
+    // Each bucket of ten has a hundred others
+    const chunk = new Map(Array.from({ length: 10 }, (_, index) => {
+      const errors = Array.from({ length: 100 }, (_, word) => count(index * 100 + word, word === 99 ? 1000 : 1))
+      const taken = { lanes: [], errors, cancelled: 0, crashed: 0, slots: undefined }
+      return [index * 10_000, Bucket.ofInstance("one", index * 10_000, taken, undefined)]
+    }))
+    const document = Chunk.encode(chunk)
+    assert.isAtMost(Buffer.byteLength(document), maxDocumentBytes)
+    const all: ErrorGroups.ErrorGroups = new Map()
+    for (const { errors } of Chunk.decode(document).values()) ErrorGroups.addAll(all, errors)
+    assert.isAtMost(all.size, 101)
+    assert.strictEqual(sum([...all.values()].map(ErrorGroups.countOf)), 10 * 1099)
+    assert.strictEqual(ErrorGroups.byCount(all).filter(({ failed }) => failed === 1000).length, 10)
+    const back = Chunk.decode(Chunk.encode(new Map([[0, chunk.get(0)!]]))).get(0)!
+    assert.deepStrictEqual([...back.errors], [...chunk.get(0)!.errors])
+  })
+
+  it.effect("are added up from level to level without a loss", () =>
+    Effect.gen(function*() {
+      yield* rollUp
+      yield* live(8 * 60, rollUp)
+      const { errors, read } = yield* Statistics
+      const ended = (yield* read({ last: "8 hours" })).counts.completed
+      for (const last of ["1 hour", "6 hours", "8 hours"] as const) {
+        const { groups, others } = yield* errors({ last })
+        assert.deepStrictEqual(groups.map(({ tag }) => tag), ["Refused"], last)
+        assert.strictEqual(others, 0)
+        assert.isAtMost(groups[0]!.columns.length, 61)
+        assert.strictEqual(sum(groups[0]!.columns), groups[0]!.failed + groups[0]!.retried)
+      }
+      const { groups: [whole] } = yield* errors({ last: "8 hours" })
+      // In each bucket two are completed; in half of the buckets one fails for good, and on average one is retried
+      assert.approximately(whole!.failed, sum(ended) / 2 / 2, sum(ended) * 0.01)
+      assert.approximately(whole!.retried, sum(ended) / 2, sum(ended) * 0.01)
+    }).pipe(Effect.provide(onStore)))
+})
+
+/** A word for each number, of letters alone: digits would make all of them one. */
+const letters = (number: number): string => String(number).replace(/\d/g, (digit) => "ghijklmnop"[Number(digit)]!)
 
 describe("the levels", () => {
   it.effect("are added up from one another without a loss, and forgotten when they are old", () =>

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer } from "effect"
+import { Duration, Effect, Layer, Schedule, Schema } from "effect"
 import { StoreError } from "../../src/domain/Errors.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import { Statistics, type StatisticsOptions } from "../../src/statistics/Statistics.ts"
@@ -11,10 +11,17 @@ import { pass, quiesce, start, withStore } from "../engine/TestEngine.ts"
 const Mail = Task.make("mail", { retry: { times: 0 } })
 const Slow = Task.make("slow", { queue: "nights" })
 const Bad = Task.make("bad", { retry: { times: 0 } })
+class Refusal extends Schema.TaggedError<Refusal>()("Refusal", { message: Schema.String }) {}
+const Refused = Task.make("refused", {
+  payload: { message: Schema.String },
+  error: Refusal,
+  retry: { times: 1, schedule: Schedule.spaced("1 second") }
+})
 const handlers = Layer.mergeAll(
   Mail.toLayer(() => Effect.void),
   Slow.toLayer(() => Effect.sleep("15 seconds")),
-  Bad.toLayer(() => Effect.die("bad"))
+  Bad.toLayer(() => Effect.die("bad")),
+  Refused.toLayer(({ message }) => Effect.fail(new Refusal({ message })))
 )
 
 const read = (options?: StatisticsOptions) => Statistics.use((statistics) => statistics.read(options))
@@ -80,6 +87,46 @@ describe("statistics of engines", () => {
         const again = yield* start({ instance: "one" })
         const after = yield* Effect.provide(read(), again.context)
         assert.deepStrictEqual([sum(after.counts.enqueued), sum(after.counts.completed)], [3, 3])
+        yield* again.close
+      })
+    ))
+
+  it.effect("group failures by what they have in common, the same from every instance and after a restart", () =>
+    withStore(
+      {},
+      Effect.gen(function*() {
+        const one = yield* start({ handlers, instance: "one" })
+        const two = yield* start({ handlers: handlers, instance: "two" })
+        yield* pass("1 second")
+        yield* Effect.provide(
+          Effect.all([
+            ...["mx1 answered 503", "mx22 answered 500", "<b>no</b>"].map((message) => Refused.enqueue({ message })),
+            Bad.enqueue(undefined, { id: "bad" })
+          ]),
+          one.context
+        )
+        yield* pass("15 seconds")
+        const errors = Statistics.use((statistics) => statistics.errors({ last: "10 minutes" }))
+        const found = yield* Effect.provide(errors, one.context)
+        assert.deepStrictEqual(yield* Effect.provide(errors, two.context), found)
+        assert.deepStrictEqual(
+          found.groups.map(({ columns, failed, firstAt, kind, lastAt, message, retried, tag, type }) => [
+            [type, kind, tag, message],
+            [failed, retried, sum(columns)],
+            [firstAt.epochMilliseconds, lastAt.epochMilliseconds]
+          ]),
+          [
+            [["refused", "error", "Refusal", "mx# answered #"], [2, 2, 4], [0, 0]],
+            [["refused", "error", "Refusal", "<b>no</b>"], [1, 1, 2], [0, 0]],
+            [["bad", "defect", "string", "bad"], [1, 0, 1], [0, 0]]
+          ]
+        )
+        assert.strictEqual(found.groups[2]!.latest, "bad")
+        yield* one.close
+        yield* two.close
+        const again = yield* start({ instance: "one" })
+        const { groups } = yield* Effect.provide(errors, again.context)
+        assert.deepStrictEqual(groups.map(({ failed }) => failed), [2, 1, 1])
         yield* again.close
       })
     ))

@@ -23,7 +23,16 @@ const minute = 60_000
 const chunkOf = (start: number): Chunk.Chunk =>
   new Map([[
     start,
-    Bucket.ofInstance("one", {
+    Bucket.ofInstance("one", start, {
+      errors: [{
+        type: "mail",
+        kind: "error",
+        tag: "Refused",
+        message: "mx# answered",
+        failed: 1,
+        retried: 0,
+        latest: String(start)
+      }],
       lanes: [{ ...emptyLane("default", "mail"), enqueued: 3 }],
       cancelled: 0,
       crashed: 0,
@@ -66,6 +75,18 @@ const keepsStatistics = (
         const levels = (yield* all(StatisticsRecords.kind)).map(({ id }) => id.slice(0, 1))
         assert.notInclude(levels, "0")
         assert.includeMembers(levels, ["1", "2", "p"])
+        const { groups, others } = yield* statistics.errors({ last: "5 hours" })
+        assert.strictEqual(others, 0)
+        assert.deepStrictEqual(
+          groups.map(({ columns, failed, firstAt, lastAt, latest, message }) => [
+            message,
+            failed,
+            columns.reduce((sum, count) => sum + count, 0),
+            lastAt.epochMilliseconds - firstAt.epochMilliseconds,
+            latest
+          ]),
+          [["mx# answered", 8, 8, 7 * minute, String(startOf(now, 10 * minute) + 7 * minute)]]
+        )
       }).pipe(Effect.provide(Layer.provideMerge(Statistics.layer, layer()))))
   })
 

@@ -4,8 +4,9 @@ import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import * as Bounds from "../../domain/Bounds.ts"
 import { DurationText } from "../../domain/DurationText.ts"
 import { Rfc3339 } from "../../domain/Rfc3339.ts"
+import { FailureKind } from "../../domain/TaskRecord.ts"
 import type { Quantiles, TypeSeries } from "../../statistics/Series.ts"
-import type { StatisticsView } from "../../statistics/Statistics.ts"
+import type { ErrorsView, StatisticsView } from "../../statistics/Statistics.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { NeededRole } from "./NeededRole.ts"
 import { Name, within } from "./RequestValues.ts"
@@ -89,15 +90,40 @@ export const StatisticsJson = Schema.Struct({
   })
 }).annotate({ identifier: "Statistics" })
 
+/** Which failures happened in a time. */
+export const ErrorsJson = Schema.Struct({
+  from: Timestamp,
+  to: Timestamp,
+  step_ms: Schema.Int.annotate({ description: "The width of a column" }),
+  timestamp: Timestamp.annotate({ description: "The store's clock" }),
+  groups: Schema.Array(Schema.Struct({
+    type: Schema.String,
+    kind: FailureKind,
+    tag: Schema.String.annotate({ description: "The error's tag or name" }),
+    message: Schema.String.annotate({ description: "What the messages have in common; a # stands for each number" }),
+    failed: Count.annotate({ description: "Attempts that failed for good" }),
+    retried: Count.annotate({ description: "Attempts that failed and were followed by another one" }),
+    first_at: Timestamp.annotate({ description: "When it happened first in this time, within 10 s" }),
+    last_at: Timestamp,
+    latest: Schema.String.annotate({ description: "The id of a task that failed so last" }),
+    by_column: Counts
+  })).annotate({ description: "Those that happened most first, 100 at most" }),
+  others: Count.annotate({ description: "Failures that have no group of their own" })
+}).annotate({ identifier: "Errors" })
+
 const Instant = Rfc3339.check(within(Bounds.runAt))
 
-/** The endpoint of statistics. */
+const time = {
+  from: Schema.optionalKey(Instant),
+  to: Schema.optionalKey(Instant),
+  last: Schema.optionalKey(DurationText.check(within(Bounds.span)))
+}
+
+/** The endpoints of statistics. */
 export class StatisticsApi extends HttpApiGroup.make("statistics").add(
   HttpApiEndpoint.get("read", "/api/v1/statistics", {
     query: {
-      from: Schema.optionalKey(Instant),
-      to: Schema.optionalKey(Instant),
-      last: Schema.optionalKey(DurationText.check(within(Bounds.span))),
+      ...time,
       step: Schema.optionalKey(DurationText.check(within(Bounds.timeout))),
       instance: Schema.optionalKey(Name)
     },
@@ -109,7 +135,15 @@ export class StatisticsApi extends HttpApiGroup.make("statistics").add(
       "Kept in the store, the same from every server on it. It is known in steps of 10 s for an hour, of a minute for six hours, of ten " +
       "minutes for three days and of an hour for 31 days: a step that was not kept is answered with the next wider one, and so " +
       "is one that would give more than 750 points."
-  }))
+  })),
+  HttpApiEndpoint.get("errors", "/api/v1/errors", { query: time, success: ErrorsJson, error: ApiErrors.Unavailable })
+    .annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
+      summary: "Which failures happened in a time, up to 31 days ago, and how often",
+      description:
+        "Failures of one type, kind and tag whose messages differ in ids and numbers alone are one group. They are counted as " +
+        "attempts end, so an answer costs the same however many tasks are stored; those of a failure are found by type, tag, " +
+        "kind and text in the list of tasks."
+    }))
 ) {}
 
 const quantilesJson = <A>({ p50, p95, p99 }: Quantiles<A>) => ({ p50, p95, p99 })
@@ -128,6 +162,27 @@ export const statisticsJson = (view: StatisticsView): typeof StatisticsJson.Type
   points_per_column: view.pointsPerColumn,
   instances: view.instances.map(({ busy, id, slots }) => ({ id, busy, ...slots !== undefined && { slots } })),
   types: view.types.map(typeJson)
+})
+
+/** Failures on the wire. */
+export const errorsJson = (view: ErrorsView): typeof ErrorsJson.Type => ({
+  from: timestamp(view.from),
+  to: timestamp(view.to),
+  step_ms: Duration.toMillis(view.step),
+  timestamp: timestamp(view.now),
+  groups: view.groups.map(({ columns, failed, firstAt, kind, lastAt, latest, message, retried, tag, type }) => ({
+    type,
+    kind,
+    tag,
+    message,
+    failed,
+    retried,
+    first_at: timestamp(firstAt),
+    last_at: timestamp(lastAt),
+    latest,
+    by_column: columns
+  })),
+  others: view.others
 })
 
 const typeJson = (series: TypeSeries): typeof TypeStatisticsJson.Type => ({
