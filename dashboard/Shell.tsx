@@ -1,6 +1,7 @@
 /** What is around every page: where to go, how the connection is, whose clock is shown, and who looks. */
 import { effect } from "@preact/signals"
 import { useEffect, useRef } from "preact/hooks"
+import * as Keys from "./Keys.ts"
 import * as Live from "./Live.ts"
 import { Enqueue } from "./pages/Enqueue.tsx"
 import { Errors } from "./pages/Errors.tsx"
@@ -15,7 +16,9 @@ import { Task } from "./pages/Task.tsx"
 import { Tasks } from "./pages/Tasks.tsx"
 import { Following } from "./parts/Following.tsx"
 import { Icon, type IconName } from "./parts/Icon.tsx"
+import { KeyList } from "./parts/KeyList.tsx"
 import { Notices } from "./parts/Notices.tsx"
+import { Palette } from "./parts/Palette.tsx"
 import { now } from "./parts/Time.tsx"
 import { learnMe, silentSince } from "./Requests.ts"
 import { link, place } from "./Router.ts"
@@ -59,6 +62,7 @@ export const Shell = () => {
       clearInterval(timer)
     }
   }, [])
+  useEffect(() => Keys.listen(), [])
   const current = place.value.path[0] ?? pages[0]!.path
   return (
     <div class="shell">
@@ -85,6 +89,8 @@ export const Shell = () => {
         {isLockedOut.value ? <Login /> : <Content key={key.value ?? ""} />}
       </main>
       <Notices />
+      {Keys.open.value === "palette" && <Palette pages={pages} />}
+      {Keys.open.value === "keys" && <KeyList pages={pages} />}
     </div>
   )
 }
@@ -134,7 +140,9 @@ const useTitle = (name: string | undefined): void => {
     document.title = name === undefined ? "TaskForge" : `${name} · TaskForge`
     if (!isFirst.current) {
       scrollTo(0, 0)
-      document.getElementById("main")?.focus({ preventScroll: true })
+      const main = document.getElementById("main")
+      // What a key has led to on the new page keeps the focus
+      if (main?.contains(document.activeElement) !== true) main?.focus({ preventScroll: true })
     }
     isFirst.current = false
   }, [name])
@@ -196,6 +204,20 @@ const Foot = () => {
         </p>
       )}
       <div class="foot-buttons">
+        {!isLockedOut.value && (
+          <button
+            type="button"
+            class="icon-button"
+            title="Commands: Ctrl+K. Keys: ?"
+            aria-label="Commands"
+            aria-keyshortcuts="Control+K"
+            onClick={() => {
+              Keys.open.value = "palette"
+            }}
+          >
+            <Icon name="keyboard" />
+          </button>
+        )}
         <button
           type="button"
           class="icon-button"

@@ -10,7 +10,7 @@ import { Icon } from "./Icon.tsx"
 
 const rarely = { live: 30_000, polling: 30_000 }
 
-/** The bar. `/` leads to it from anywhere on the page. */
+/** The bar. `/` leads to it from anywhere. */
 export const SearchBar = ({ query }: { readonly query: Terms.Query }) => {
   const shown = Terms.textOf(query)
   const text = useSignal(shown)
@@ -25,17 +25,6 @@ export const SearchBar = ({ query }: { readonly query: Terms.Query }) => {
     text.value = shown
     problem.value = ""
   }, [shown])
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      const isWriting = event.target instanceof HTMLElement &&
-        event.target.closest("input, textarea, select, dialog") !== null
-      if (event.key !== "/" || isWriting || event.ctrlKey || event.metaKey || event.altKey) return
-      event.preventDefault()
-      input.current?.focus()
-    }
-    addEventListener("keydown", onKey)
-    return () => removeEventListener("keydown", onKey)
-  }, [])
 
   const suggestions = isOpen.value
     ? Terms.suggest(text.value, {
