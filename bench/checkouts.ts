@@ -7,7 +7,7 @@
  *
  * The arguments: store, concurrency, tasks, rounds, and the checkouts, each with its dependencies installed. Prints each
  * figure's ratio to the first checkout, round by round: the median, the quartiles, and the median itself in µs per task.
- * Above 1 is slower. `chrt`, as root, keeps other programs off the processor: `nice` does not where Linux groups by session.
+ * Above 1 is slower. With `--json` behind them, it prints all rounds instead, for `guard.ts`. `chrt`, as root, keeps other programs off the processor: `nice` does not where Linux groups by session.
  */
 import { Console, Effect, type Scope } from "effect"
 import type * as EffectModule from "effect"
@@ -22,7 +22,11 @@ import type * as TaskModule from "../src/Task.ts"
 import { makePayloads } from "./Payload.ts"
 import { percentile } from "./statistics.ts"
 
-const [store = "memory", concurrency = "10", tasks = "10000", rounds = "16", ...directories] = process.argv.slice(2)
+const isJson = process.argv.at(-1) === "--json"
+const [store = "memory", concurrency = "10", tasks = "10000", rounds = "16", ...directories] = process.argv.slice(
+  2,
+  isJson ? -1 : undefined
+)
 const count = Number(tasks)
 
 /** Milliseconds by the clock and of the processors. */
@@ -138,6 +142,7 @@ const compare = Effect.gen(function*() {
     }
     answers.push(answer)
   }
+  if (isJson) return yield* Console.log(JSON.stringify(answers))
   yield* Console.log(`${store}, concurrency ${concurrency}, ${count} tasks, ${rounds} rounds`)
   for (const [index, directory] of directories.entries()) {
     yield* Console.log(directory)

@@ -4,6 +4,7 @@ import { Console, DateTime, Duration, Effect, FileSystem, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Os from "node:os"
 import { fileURLToPath } from "node:url"
+import { guard } from "./guard.ts"
 import type { Entry, Measure } from "./Measure.ts"
 import { measures } from "./measures.ts"
 import { type Machine, type Report, type RoundResult, summarizeChecks, summarizeEntries } from "./Report.ts"
@@ -129,6 +130,7 @@ const save = Effect.fnUntraced(function*(report: Report) {
 })
 
 bench.pipe(
+  Command.withSubcommands([guard]),
   Command.run({ version: "1.0.0" }),
   Effect.provide(NodeServices.layer),
   NodeRuntime.runMain

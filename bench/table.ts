@@ -37,7 +37,8 @@ const colours = { pass: "green", miss: "red", info: "dim", unmeasured: "yellow" 
   string
 >
 
-const renderTable = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+/** A table with as much room for each column as it needs. */
+export const renderTable = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   const all = [header.map((cell) => styleText("dim", cell)), ...rows]
   const widths = header.map((_, column) => Math.max(...all.map((row) => width(row[column]!))))
   return all.map((row) => row.map((cell, column) => pad(cell, widths[column]!)).join("  ").trimEnd()).join("\n")
