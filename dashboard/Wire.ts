@@ -1,5 +1,6 @@
 /** What the API answers, by the types of its own definitions. Only types: nothing of the server is in the page. */
 import type { BreakerPageJson } from "../src/http/api/BreakersApi.ts"
+import type { GraphJson } from "../src/http/api/DependenciesApi.ts"
 import type { TaskEventJson } from "../src/http/api/EventsApi.ts"
 import type { ExplanationJson } from "../src/http/api/ExplanationJson.ts"
 import type { ScalingJson } from "../src/http/api/InstancesApi.ts"
@@ -40,6 +41,8 @@ export type QueuePage = typeof QueuePageJson.Type
 export type TypePage = typeof TypePageJson.Type
 /** A type that the server accepts, with its schemas. */
 export type Definition = typeof DefinitionJson.Type
+/** Tasks that are connected. */
+export type Graph = typeof GraphJson.Type
 /** Every type that the server accepts. */
 export type DefinitionList = typeof DefinitionListJson.Type
 /** Every instance with its slots. */

@@ -3,6 +3,7 @@ import { useEffect } from "preact/hooks"
 import * as Live from "../Live.ts"
 import { BranchActions } from "../parts/BranchActions.tsx"
 import { Copy } from "../parts/Copy.tsx"
+import { Graph } from "../parts/Graph.tsx"
 import { Json } from "../parts/Json.tsx"
 import { Loaded } from "../parts/Loaded.tsx"
 import { Logs } from "../parts/Logs.tsx"
@@ -71,6 +72,7 @@ const Shown = ({ onChanged, path, task }: {
         <h2>About it</h2>
         <Facts task={task} />
       </section>
+      <Graph id={task.id} path={path} />
       <section class="card wide">
         <h2>Payload</h2>
         <Json label="payload" value={task.payload} />

@@ -4,11 +4,15 @@ import { HttpApiBuilder } from "effect/http-api"
 import * as Bounds from "../domain/Bounds.ts"
 import * as Cursor from "../domain/Cursor.ts"
 import { type InvalidOption, TaskNotFound } from "../domain/Errors.ts"
+import * as Members from "../queue/Members.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import { Api } from "./api/Api.ts"
-import { defaultPage } from "./api/DependenciesApi.ts"
+import { defaultPage, maxGraph } from "./api/DependenciesApi.ts"
 import * as AuditLog from "./AuditLog.ts"
+
+/** No task has it: none is left out of a graph. */
+const noType = ""
 
 /** Tasks that are read at a time. */
 const concurrency = 10
@@ -44,6 +48,18 @@ export const dependencies = HttpApiBuilder.group(
           checked(queue.branches.size(id, query)),
           ({ isComplete, ...size }) => ({ ...size, complete: isComplete })
         ),
+      graph: Effect.fnUntraced(function*({ params: { id } }) {
+        const task = Bounds.isStorable(id) ? yield* store.get(id) : undefined
+        if (task === undefined) return yield* new TaskNotFound({ id })
+        const { from, ids, isComplete, to } = yield* Members.find(store, task, true, noType, maxGraph)
+        const tasks = yield* linked(ids)
+        const places = new Map(tasks.map(({ id }, place) => [id, place]))
+        const edges = from.flatMap((place, edge): ReadonlyArray<readonly [number, number]> => {
+          const [one, other] = [places.get(ids[place]!), places.get(ids[to[edge]!]!)]
+          return one === undefined || other === undefined ? [] : [[one, other]]
+        })
+        return { id, tasks, edges, complete: isComplete }
+      }),
       cancelBranch: ({ params: { id }, query }) =>
         AuditLog.recorded("cancel_branch", { task: id }, checked(queue.branches.cancel(id, query))),
       rerunBranch: ({ params: { id }, query: { completed, ended_before: endedBefore, scope } }) =>

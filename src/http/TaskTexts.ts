@@ -1,6 +1,7 @@
 /** What the API's description says of why tasks wait, why they failed and what they have logged: examples, and what parameters mean. */
 import { FailureKind } from "../domain/TaskRecord.ts"
 import type { DeadLetterGroupsJson, DeadLetterPartJson, DeadLettersDoneJson } from "./api/DeadLettersApi.ts"
+import type { GraphJson } from "./api/DependenciesApi.ts"
 import type { ExplanationJson } from "./api/ExplanationJson.ts"
 import { levels, type TaskLogsJson } from "./api/LogsJson.ts"
 import type { DefinitionJson } from "./api/QueuesApi.ts"
@@ -180,6 +181,15 @@ const definition: typeof DefinitionJson.Type = {
 /** Examples by the name of a schema. */
 export const examples = {
   ...links,
+  Graph: {
+    id: "sum",
+    tasks: [
+      { id: "sum", type: "report", status: "scheduled", waits_for: 1 },
+      { id: "fetch", type: "http_request", status: "running", waits_for: 0 }
+    ],
+    edges: [[1, 0]],
+    complete: true
+  } satisfies typeof GraphJson.Type,
   Definition: definition,
   DefinitionList: { definitions: [{ type: "sleep", description: definition.description }] },
   DeadLetterGroups: deadLetterGroups,

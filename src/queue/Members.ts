@@ -63,7 +63,19 @@ export const find = Effect.fnUntraced(function*(
           from.push(start + link.of)
           to.push(other)
         }
-        if (ids.length > max) return { ids: ids.slice(0, max), from: [], to: [], left: left.size, isComplete: false }
+        if (ids.length > max) {
+          // The edges among those that are kept
+          const edges = from.flatMap((place, edge) =>
+            place < max && to[edge]! < max ? [[place, to[edge]!] as const] : []
+          )
+          return {
+            ids: ids.slice(0, max),
+            from: edges.map(([place]) => place),
+            to: edges.map(([, place]) => place),
+            left: left.size,
+            isComplete: false
+          }
+        }
         place = page.next
       } while (place !== undefined)
     }

@@ -172,6 +172,24 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         yield* act(() => page.getByRole("button", { name: "Cancel them all" }).click())
         yield* act(() => page.getByText("2 tasks: 1 cancelled").waitFor())
         yield* act(() => page.locator(".task-state .state", { hasText: "cancelled" }).waitFor())
+        // The graph of both is walked through by the arrow keys
+        const graph = page.locator(".graph")
+        yield* act(() => graph.locator("canvas").focus())
+        yield* act(() => page.keyboard.press("ArrowRight"))
+        yield* act(() => graph.getByRole("link", { name: "below" }).waitFor())
+        yield* act(() => graph.locator(".state", { hasText: "cancelled" }).waitFor())
+        assert.deepStrictEqual(yield* Visit.faults(visit), [])
+        yield* act(() => page.keyboard.press("Enter"))
+        yield* act(() => page.waitForURL(/tasks\/below/))
+        yield* act(() => page.locator(".task-state .state", { hasText: "cancelled" }).waitFor())
+        yield* act(() => graph.locator("canvas").waitFor())
+        // And by a click
+        const drawn = (yield* act(() => graph.locator("canvas").boundingBox()))!
+        yield* act(() => graph.getByText("Point at a task").waitFor())
+        for (let x = 20; !page.url().endsWith("/top") && x < drawn.width / 2; x += 60) {
+          yield* act(() => page.mouse.click(drawn.x + x, drawn.y + drawn.height / 2))
+        }
+        yield* act(() => page.waitForURL(/tasks\/top/))
         yield* act(() => page.goto(`${server.url}/#/tasks/below`))
         yield* act(() => page.locator(".task-state .state", { hasText: "cancelled" }).waitFor())
         assert.strictEqual(yield* act(() => page.getByRole("button", { name: "Cancel all …" }).count()), 0)

@@ -1,8 +1,10 @@
 /** Tasks that wait for others, over HTTP. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { GraphJson } from "../../src/http/api/DependenciesApi.ts"
+import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import * as Task from "../../src/Task.ts"
-import { expecting, get, layer, posted, postedAll, refused, send } from "./TestServer.ts"
+import { decoded, expecting, get, layer, posted, postedAll, refused, send } from "./TestServer.ts"
 
 const Work = Task.make("work")
 const idle = layer({ definitions: [Work] })
@@ -179,4 +181,39 @@ describe("tasks that wait for others, over HTTP", () => {
       yield* refused(400, "invalid_request", send("POST", "/api/v1/tasks/a/branch/rerun?completed=1"))
       yield* refused(400, "invalid_request", send("POST", "/api/v1/tasks/a/branch/rerun?ended_before=now"))
     }).pipe(Effect.provide(idle)))
+
+  it.live("tell the graph of all that are connected, the nearest first where they are many", () =>
+    Effect.gen(function*() {
+      yield* postedAll([work("a"), work("b", "a"), work("c", "a"), work("d", "b", "c"), work("alone")])
+      const graphOf = (id: string) => decoded(GraphJson, get(`/api/v1/tasks/${id}/graph`))
+      for (const id of ["a", "c", "d"]) {
+        const { complete, edges, tasks } = yield* graphOf(id)
+        assert.isTrue(complete)
+        assert.strictEqual(tasks[0]!.id, id)
+        assert.deepStrictEqual(
+          edges.map(([from, to]) => `${tasks[from]!.id}-${tasks[to]!.id}`).toSorted(),
+          ["a-b", "a-c", "b-d", "c-d"],
+          id
+        )
+      }
+      assert.deepInclude((yield* graphOf("d")).tasks[0], { type: "work", status: "scheduled", waits_for: 2 })
+      assert.deepStrictEqual(yield* graphOf("alone"), {
+        id: "alone",
+        tasks: [{ id: "alone", type: "work", status: "pending", waits_for: 0 }],
+        edges: [],
+        complete: true
+      })
+      yield* refused(404, "task_not_found", get("/api/v1/tasks/nothing/graph"))
+      yield* postedAll([
+        work("top"),
+        ...Array.from({ length: 600 }, (_, index) => work(`first-${index}`, "top")),
+        ...Array.from({ length: 600 }, (_, index) => work(`second-${index}`, `first-${index}`))
+      ])
+      const { complete, edges, tasks } = yield* graphOf("top")
+      assert.isFalse(complete)
+      assert.strictEqual(tasks.length, 1000)
+      assert.strictEqual(tasks.filter(({ id }) => id.startsWith("first-")).length, 600)
+      assert.strictEqual(edges.length, 999)
+      assert.isTrue(edges.flat().every((place) => tasks[place] !== undefined))
+    }).pipe(Effect.provide(layer({ definitions: [Work], store: MemoryStore.layer({ capacity: 2000 }) }))))
 })

@@ -362,6 +362,7 @@ describe("the pages", () => {
         "/api/v1/tasks/{id}/dependents",
         "/api/v1/tasks/{id}/events",
         "/api/v1/tasks/{id}/explain",
+        "/api/v1/tasks/{id}/graph",
         "/api/v1/tasks/{id}/logs",
         "/api/v1/tasks/{id}/rerun",
         "/api/v1/tasks/{id}/result",

@@ -54,6 +54,21 @@ const BranchJson = Schema.Struct({
   complete: Schema.Boolean.annotate({ description: "Whether these are all: up to 10000 are looked at" })
 }).annotate({ identifier: "Branch" })
 
+/** Tasks of a graph at most. */
+export const maxGraph = 1000
+
+/** Tasks that are connected, and which depends on which. */
+export const GraphJson = Schema.Struct({
+  id: Schema.String,
+  tasks: Schema.Array(LinkedJson).annotate({
+    description: "The task, and those that are connected with it; 1000 at most"
+  }),
+  edges: Schema.Array(Schema.Tuple([Schema.Int, Schema.Int])).annotate({
+    description: "Pairs of places in tasks: the second one depends on the first"
+  }),
+  complete: Schema.Boolean.annotate({ description: "Whether these are all" })
+}).annotate({ identifier: "Graph" })
+
 /** What became of a branch that was cancelled. */
 const BranchCancelledJson = Schema.Struct({
   members,
@@ -140,6 +155,14 @@ export class DependenciesApi extends HttpApiGroup.make("dependencies").add(
   }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
     summary: "Count the tasks that are connected with a task",
     description: meant
+  })),
+  HttpApiEndpoint.get("graph", "/tasks/:id/graph", {
+    params,
+    success: GraphJson,
+    error: branchErrors
+  }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
+    summary: "Get the tasks that are connected with a task, and which depends on which",
+    description: "Those that are nearest to it, with the engine's own tasks of batches. Each is read, so ask rarely."
   })),
   HttpApiEndpoint.post("cancelBranch", "/tasks/:id/branch/cancel", {
     params,
