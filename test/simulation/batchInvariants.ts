@@ -105,21 +105,24 @@ const changedBy = (
 /** The parts that a write counts, and the members of those that it makes. */
 const partsIn = (ledger: Ledger, event: Stored & { readonly op: "put records" }) => {
   const counted: Array<{ readonly id: string; readonly members: number }> = []
+  const begun: Array<string> = []
   let made = 0
   for (const { document, id, kind } of event.changes) {
     if (kind !== "batch-part") continue
     const before = parse<Part>(ledger.records.find(kind, id)?.document)
     const after = parse<Part>(document)
-    if (before === undefined) made += after?.members ?? 0
-    else if (before.isCounted !== true) counted.push({ id, members: before.members })
+    if (before === undefined) {
+      made += after?.members ?? 0
+      begun.push(id)
+    } else if (before.isCounted !== true) counted.push({ id, members: before.members })
   }
-  return { counted, made }
+  return { counted, made, begun }
 }
 
 const checkCount = (
   parts: Parts,
   { after, before, id }: { readonly id: string; readonly before: Document; readonly after: Document },
-  { counted, made }: ReturnType<typeof partsIn>,
+  { begun, counted, made }: ReturnType<typeof partsIn>,
   violated: Violated
 ): void => {
   if (counted.length === 0) {
@@ -137,8 +140,10 @@ const checkCount = (
   }
   // what is run again while they are counted may have been seen before or after that
   if (counted.some((part) => members.some((known) => parts.isRunAgain(known, part.id)))) return
+  // those that had not ended when they were looked at are left to another part, also where they have ended since
+  const left = new Set(begun.flatMap((part) => parts.membersOf(part)))
   const are = Object.fromEntries(
-    states.map((state) => [state, members.filter((known) => known.state === state).length])
+    states.map((state) => [state, members.filter((known) => known.state === state && !left.has(known)).length])
   ) as unknown as Ends
   if (!isDeepStrictEqual(told, are)) {
     violated(`${id} counts ${JSON.stringify(told)}, and its members are ${JSON.stringify(are)}`)
