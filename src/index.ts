@@ -183,6 +183,7 @@ export type {
 export type { AddError, AddOptions, BatchError, Batches, NewBatch } from "./queue/Batches.ts"
 export type {
   BranchCancelled,
+  BranchChangeError,
   BranchError,
   Branches,
   BranchOptions,

@@ -157,6 +157,7 @@ export const failureOf = (error: unknown, target: string): Failure => {
   }
   if (error instanceof Errors.TaskSuperseded) return failure("failed", "task_superseded", error.message)
   if (error instanceof DependencyErrors.UnknownDependency) return failure("input", "unknown_dependency", error.message)
+  if (error instanceof DependencyErrors.BranchTooLarge) return failure("failed", "branch_too_large", error.message)
   if (error instanceof DependencyErrors.DependencyCycle) return failure("input", "dependency_cycle", error.message)
   if (error instanceof Errors.KeyConflict) {
     return failure(

@@ -51,3 +51,19 @@ export class DependencyFailed extends Schema.TaggedError<DependencyFailed>()("De
     return `Task ${this.id} was not run: ${this.failure.message}`
   }
 }
+
+/** More tasks are connected than one call changes. Nothing was changed. */
+export class BranchTooLarge extends Schema.TaggedError<BranchTooLarge>()("BranchTooLarge", {
+  /** The task that was named. */
+  id: Schema.String,
+  maxMembers: Schema.Int,
+  /** Dependencies between them. */
+  maxEdges: Schema.Int
+}) {
+  override get message(): string {
+    const id = JSON.stringify(shortened(this.id, maxShownLength))
+    return `With the task ${id} more than ${this.maxMembers} tasks, or more than ${this.maxEdges} dependencies between ` +
+      "tasks, are connected, which one call does not change: begin with tasks further down, or use an operation on all " +
+      "tasks that match a filter"
+  }
+}

@@ -14,6 +14,9 @@ import * as AuditLog from "./AuditLog.ts"
 /** No task has it: none is left out of a graph. */
 const noType = ""
 
+/** What is looked at for a graph: edges as a size looks at. */
+const drawn = { maxMembers: maxGraph, maxEdges: 100_000 }
+
 /** Tasks that are read at a time. */
 const concurrency = 10
 
@@ -51,7 +54,7 @@ export const dependencies = HttpApiBuilder.group(
       graph: Effect.fnUntraced(function*({ params: { id } }) {
         const task = Bounds.isStorable(id) ? yield* store.get(id) : undefined
         if (task === undefined) return yield* new TaskNotFound({ id })
-        const { from, ids, isComplete, to } = yield* Members.find(store, task, true, noType, maxGraph)
+        const { from, ids, isComplete, to } = yield* Members.find(store, task, true, noType, drawn)
         const tasks = yield* linked(ids)
         const places = new Map(tasks.map(({ id }, place) => [id, place]))
         const edges = from.flatMap((place, edge): ReadonlyArray<readonly [number, number]> => {

@@ -1,5 +1,7 @@
 /** What the API's description says of why tasks wait, why they failed and what they have logged: examples, and what parameters mean. */
+import { BranchTooLarge } from "../domain/DependencyErrors.ts"
 import { FailureKind } from "../domain/TaskRecord.ts"
+import * as Branches from "../queue/Branches.ts"
 import type { DeadLetterGroupsJson, DeadLetterPartJson, DeadLettersDoneJson } from "./api/DeadLettersApi.ts"
 import type { GraphJson } from "./api/DependenciesApi.ts"
 import type { ExplanationJson } from "./api/ExplanationJson.ts"
@@ -163,6 +165,15 @@ export const dependencyErrors = {
       message: "Tasks depend on each other in a circle, so none can start: fetch, sum, fetch",
       ids: ["fetch", "sum"],
       index: 0
+    }
+  },
+  BranchTooLarge: {
+    error: {
+      code: "branch_too_large",
+      message: new BranchTooLarge({ id: "fetch-1", ...Branches.changed }).message,
+      id: "fetch-1",
+      max_members: Branches.changed.maxMembers,
+      max_edges: Branches.changed.maxEdges
     }
   }
 }

@@ -4,6 +4,7 @@
  */
 import { Array, type DateTime, Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
+import { BranchTooLarge } from "../domain/DependencyErrors.ts"
 import { type InvalidOption, type StoreError, TaskNotFound } from "../domain/Errors.ts"
 import * as BatchRecords from "../flow/BatchRecords.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
@@ -31,7 +32,7 @@ export interface BranchSize {
   readonly members: number
   /** Tasks of the engine's own that belong to batches. They are left alone, and so is what is connected by them alone. */
   readonly own: number
-  /** Whether these are all: 10,000 are looked at. */
+  /** Whether these are all: 10,000 and 100,000 dependencies between them are looked at. */
   readonly isComplete: boolean
 }
 
@@ -76,25 +77,31 @@ export interface BranchRerun {
 /** Why nothing is done to a branch. */
 export type BranchError = TaskNotFound | InvalidOption | StoreError
 
+/** Why nothing is done to one that is to be changed. */
+export type BranchChangeError = BranchError | BranchTooLarge
+
 /** What can be done about branches and graphs. */
 export interface Branches {
   /** How many tasks are meant. */
   readonly size: (id: string, options?: BranchOptions) => Effect.Effect<BranchSize, BranchError>
   /** Cancels them, the last first: so none starts because another one has been cancelled. */
-  readonly cancel: (id: string, options?: BranchOptions) => Effect.Effect<BranchCancelled, BranchError>
+  readonly cancel: (id: string, options?: BranchOptions) => Effect.Effect<BranchCancelled, BranchChangeError>
   /**
    * Runs those again that have ended and were not completed, and with `completed` all that have ended. The first ones are due; the others
    * wait for those that they depend on, and stay as they are where one of these does not run again. A call that was interrupted can be
    * repeated.
    */
-  readonly rerun: (id: string, options?: RerunBranchOptions) => Effect.Effect<BranchRerun, BranchError>
+  readonly rerun: (id: string, options?: RerunBranchOptions) => Effect.Effect<BranchRerun, BranchChangeError>
 }
 
 const names: Bounds.Names<BranchOptions> = { scope: 1 }
 const rerunNames: Bounds.Names<RerunBranchOptions> = { ...names, completed: 1, endedBefore: 1 }
 
-/** Members that are looked at for a size. */
-const maxSize = 10_000
+/** What is looked at for a size. */
+const sized: Members.Bound = { maxMembers: 10_000, maxEdges: 100_000 }
+
+/** What one call changes: the ids and edges are in memory while it does, some hundred bytes for each. */
+export const changed: Members.Bound = { maxMembers: 250_000, maxEdges: 1_000_000 }
 
 /** Tasks that are named as those that block others. */
 const maxBlocking = 10
@@ -123,23 +130,30 @@ const refused = (invalid: InvalidOption | undefined): Effect.Effect<void, Invali
   invalid === undefined ? Effect.void : Effect.fail(invalid)
 
 /** The branches of a store. */
-export const make = (store: Pick<TaskStore["Service"], "get" | "links" | "cancel" | "reopen">): Branches => {
-  const find = Effect.fnUntraced(function*(id: string, { scope = "branch" }: BranchOptions, max = Infinity) {
+export const make = (
+  store: Pick<TaskStore["Service"], "get" | "links" | "cancel" | "reopen">,
+  bound: Members.Bound = changed
+): Branches => {
+  const find = Effect.fnUntraced(function*(id: string, { scope = "branch" }: BranchOptions, bound: Members.Bound) {
     const task = Bounds.isStorable(id) ? yield* store.get(id) : undefined
     if (task === undefined) return yield* new TaskNotFound({ id })
-    return yield* Members.find(store, task, scope === "graph", BatchRecords.type, max)
+    return yield* Members.find(store, task, scope === "graph", BatchRecords.type, bound)
+  })
+  const findAll = Effect.fnUntraced(function*(id: string, options: BranchOptions) {
+    const members = yield* find(id, options, bound)
+    return members.isComplete ? members : yield* new BranchTooLarge({ id, ...bound })
   })
 
   return {
     size: Effect.fnUntraced(function*(id, options = {}) {
       yield* check(options)
-      const { ids, isComplete, left } = yield* find(id, options, maxSize)
+      const { ids, isComplete, left } = yield* find(id, options, sized)
       return { members: ids.length, own: left, isComplete }
     }),
 
     cancel: Effect.fnUntraced(function*(id, options = {}) {
       yield* check(options)
-      const members = yield* find(id, options)
+      const members = yield* findAll(id, options)
       const counts = { cancelled: 0, requested: 0, finished: 0, unknown: 0 }
       for (const level of Members.levelsOf(members).toReversed()) {
         for (const ids of Array.chunksOf(level, Bounds.maxIds)) {
@@ -152,7 +166,7 @@ export const make = (store: Pick<TaskStore["Service"], "get" | "links" | "cancel
     rerun: Effect.fnUntraced(function*(id, options = {}) {
       yield* checkRerun(options)
       const { completed = false, endedBefore } = options
-      const members = yield* find(id, options)
+      const members = yield* findAll(id, options)
       const counts = {
         rerun: 0,
         waiting: 0,

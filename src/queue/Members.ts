@@ -9,6 +9,12 @@ import type { TaskStore } from "../store/TaskStore.ts"
 /** Links on a page. */
 const pageSize = 1000
 
+/** How many are kept in the process at most. */
+export interface Bound {
+  readonly maxMembers: number
+  readonly maxEdges: number
+}
+
 /** Tasks, and the edges between them as places among these. */
 export interface Members {
   readonly ids: ReadonlyArray<string>
@@ -22,13 +28,13 @@ export interface Members {
   readonly isComplete: boolean
 }
 
-/** A task with all that depend on it, or with all that are connected. Tasks of one type are left out, and nothing behind them is looked for. */
+/** A task with all that depend on it, or with all that are connected, up to a bound. Tasks of one type are left out, and nothing behind them is looked for. */
 export const find = Effect.fnUntraced(function*(
   store: Pick<TaskStore["Service"], "links">,
   root: Pick<TaskRecord, "id" | "type">,
   both: boolean,
   without: string,
-  max: number
+  { maxEdges, maxMembers }: Bound
 ): Effect.fn.Return<Members, StoreError> {
   const places = new Map<string, number>()
   const ids: Array<string> = []
@@ -63,13 +69,13 @@ export const find = Effect.fnUntraced(function*(
           from.push(start + link.of)
           to.push(other)
         }
-        if (ids.length > max) {
+        if (ids.length + left.size > maxMembers || from.length > maxEdges) {
           // The edges among those that are kept
-          const edges = from.flatMap((place, edge) =>
-            place < max && to[edge]! < max ? [[place, to[edge]!] as const] : []
+          const edges = from.slice(0, maxEdges).flatMap((place, edge) =>
+            place < maxMembers && to[edge]! < maxMembers ? [[place, to[edge]!] as const] : []
           )
           return {
-            ids: ids.slice(0, max),
+            ids: ids.slice(0, maxMembers),
             from: edges.map(([place]) => place),
             to: edges.map(([, place]) => place),
             left: left.size,

@@ -24,6 +24,10 @@ import {
 
 const branches = Effect.map(TaskStore, Branches.make)
 
+/** A call that has to fail because too much is connected. */
+const tooLarge = <A>(call: Effect.Effect<A, Branches.BranchChangeError>) =>
+  Effect.map(Effect.flip(call), (error) => assert.strictEqual(error._tag, "BranchTooLarge", String(error)))
+
 const none = { cancelled: 0, requested: 0, finished: 0, unknown: 0, own: 0 }
 const nothing = {
   rerun: 0,
@@ -219,6 +223,32 @@ export const actsOnBranches = (name: string, driver: Driver, options: { readonly
           assert.deepStrictEqual(yield* drain, ["a", "b", "c", "d"])
         })
     )
+
+    scenario(driver, "are not touched where they are larger than what one call changes", () =>
+      Effect.gen(function*() {
+        yield* graph
+        const store = yield* TaskStore
+        // top, left, right, bottom and last, and five edges between them
+        for (const bound of [{ maxMembers: 4, maxEdges: 100 }, { maxMembers: 100, maxEdges: 4 }]) {
+          const { cancel, rerun, size } = Branches.make(store, bound)
+          yield* tooLarge(cancel("top"))
+          yield* tooLarge(rerun("top", { completed: true }))
+          yield* tooLarge(cancel("last", { scope: "graph" }))
+          assert.deepInclude(yield* size("top"), { members: 5 })
+          assert.deepInclude(yield* counts, { pending: 3, scheduled: 5, cancelled: 0 })
+        }
+        const { cancel, rerun } = Branches.make(store, { maxMembers: 5, maxEdges: 5 })
+        assert.deepInclude(yield* cancel("top"), { members: 5, cancelled: 5 })
+        assert.deepInclude(yield* rerun("top"), { members: 5, rerun: 5 })
+      }))
+
+    scenario(driver, "are counted as far as a size looks: no more edges than it says", () =>
+      Effect.gen(function*() {
+        const tops = yield* addAll(Array.from({ length: 400 }, () => ({})))
+        yield* addAll(Array.from({ length: 400 }, () => ({ after: tops })))
+        const { size } = yield* branches
+        assert.deepInclude(yield* size(tops[0]!, { scope: "graph" }), { isComplete: false })
+      }), { capacity: 10_000 })
 
     scenario(
       driver,

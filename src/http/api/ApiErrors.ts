@@ -206,6 +206,17 @@ export const DependencyCycle = onWire(DependencyErrors.DependencyCycle, {
   }
 })
 
+/** More tasks are connected than one request changes. */
+export const BranchTooLarge = onWire(DependencyErrors.BranchTooLarge, {
+  status: 409,
+  code: "branch_too_large",
+  description: "More tasks are connected than one request changes; nothing was changed",
+  facts: { id: Schema.String, max_members: Schema.Int, max_edges: Schema.Int },
+  decode: ({ id, max_edges: maxEdges, max_members: maxMembers }) =>
+    new DependencyErrors.BranchTooLarge({ id, maxMembers, maxEdges }),
+  encode: ({ id, maxEdges, maxMembers }) => ({ id, max_members: maxMembers, max_edges: maxEdges })
+})
+
 /** The key belongs to a task with another payload, or to one that keeps others away. */
 export const KeyConflict = onWire(Errors.KeyConflict, {
   status: 409,

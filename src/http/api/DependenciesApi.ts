@@ -51,7 +51,9 @@ const own = counted(
 const BranchJson = Schema.Struct({
   members,
   own,
-  complete: Schema.Boolean.annotate({ description: "Whether these are all: up to 10000 are looked at" })
+  complete: Schema.Boolean.annotate({
+    description: "Whether these are all: up to 10000, and 100000 dependencies between them, are looked at"
+  })
 }).annotate({ identifier: "Branch" })
 
 /** Tasks of a graph at most. */
@@ -117,6 +119,7 @@ export const rerunFromJson = ({ blocked_by: blockedBy, ...counts }: typeof Branc
 
 const params = { id: Schema.String }
 const branchErrors = [ApiErrors.TaskNotFound, ApiErrors.Unavailable] as const
+const changeErrors = [...branchErrors, ApiErrors.BranchTooLarge] as const
 const meant =
   "scope=branch, the default: the task and all that depend on it, directly or not. scope=graph: all tasks " +
   "that are connected with it. "
@@ -168,7 +171,7 @@ export class DependenciesApi extends HttpApiGroup.make("dependencies").add(
     params,
     query: { scope: Scope },
     success: BranchCancelledJson,
-    error: branchErrors
+    error: changeErrors
   }).annotate(NeededRole, "write").annotateMerge(OpenApi.annotations({
     summary: "Cancel a task and all that depend on it",
     description: `${meant}The last are cancelled first, so none starts because of it. It can be repeated.`
@@ -181,7 +184,7 @@ export class DependenciesApi extends HttpApiGroup.make("dependencies").add(
       ended_before: Schema.optionalKey(Rfc3339.check(within(Bounds.runAt)))
     },
     success: BranchRerunJson,
-    error: branchErrors
+    error: changeErrors
   }).annotate(NeededRole, "write").annotateMerge(OpenApi.annotations({
     summary: "Run a task and all that depend on it again",
     description:
