@@ -22,12 +22,14 @@ import { asking } from "../flow/StepJournal.ts"
 import { fromPayload } from "../queue/Submission.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import * as Coalescer from "../store/Coalescer.ts"
+import { Notifier } from "../store/Notifier.ts"
 import { maxRecords } from "../store/RecordDriver.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import { Withdrawn } from "../worker/Attempt.ts"
 import { HandlerRegistry } from "../worker/HandlerRegistry.ts"
 import type { HandlerContext } from "../worker/TaskContext.ts"
+import { ChildEnds } from "./ChildEnds.ts"
 import { Execution, type ExecutionHost } from "./Execution.ts"
 import { type Definition, definitionOf, failed, failureOf, type Input } from "./ExecutionTask.ts"
 import * as ExitJson from "./ExitJson.ts"
@@ -37,7 +39,7 @@ export { TaskOptions, WorkflowFailed, WorkflowUnfit } from "./ExecutionTask.ts"
 const interrupted: ExitJson.ExitJson = { _tag: "Failure", cause: [{ _tag: "Interrupt" }] }
 
 /** What an engine of Effect has to give. With a registry it runs workflows, without one it executes those of other processes. */
-const make = (registry: HandlerRegistry["Service"] | undefined) =>
+const make = (registry: HandlerRegistry["Service"] | undefined, notifier: Notifier["Service"] | undefined) =>
   Effect.gen(function*() {
     const queue = yield* TaskQueue
     const tasks = yield* TaskStore
@@ -47,6 +49,7 @@ const make = (registry: HandlerRegistry["Service"] | undefined) =>
     const definitions = new Map<string, Definition>()
     const knownTypes = new Set<string>()
     const deferredState = WorkflowEngine.makeDeferredState()
+    const childEnds = new ChildEnds()
     // Executions that run side by side ask for their records at the same time
     const readTogether = yield* Coalescer.inTurns({
       operation: "read executions",
@@ -121,6 +124,8 @@ const make = (registry: HandlerRegistry["Service"] | undefined) =>
             Effect.as(true),
             Effect.catchTags({ RecordConflict: () => Effect.succeed(false), LeaseLost: Effect.die })
           )
+          // by themselves they know
+          if (done) childEnds.take(id)
           if (done) yield* Effect.ignore(asked(ExecutionRecords.bringForward(known.map(({ document }) => document))))
         }
       }
@@ -146,6 +151,7 @@ const make = (registry: HandlerRegistry["Service"] | undefined) =>
             const { parent, payload: encoded } = input as Input
             const execution = new Execution(workflow, context, host)
             running.set(context.id, execution)
+            childEnds.runs(context.id)
             // A payload that does not decode now does not by a retry either: it ends the execution, as its body would
             const body = Effect.flatMap(
               Effect.orDie(definition.decodePayload(context.id, encoded)),
@@ -187,9 +193,20 @@ const make = (registry: HandlerRegistry["Service"] | undefined) =>
         }
       }
       if (isFinished(task.state)) return yield* outcomeOf(definition, task)
+      childEnds.wait(parent.address, id)
       yield* parent.waitsForChild(task)
       return new Workflow.Suspended({})
     })
+
+    /** Tells those that wait for a child that has ended, unless it has told them. */
+    const childEnded = Effect.fnUntraced(function*(id: string) {
+      const task = yield* asked(tasks.get(id))
+      if (task !== undefined && !isFinished(task.state)) return
+      for (const parent of childEnds.take(id)) {
+        yield* asked(ExecutionRecords.tell(parent.id, (known) => known.news ? undefined : known))
+      }
+    })
+    if (notifier !== undefined) yield* childEnds.listen(notifier, childEnded)
 
     const execute = Effect.fnUntraced(function*(
       workflow: Workflow.Any,
@@ -266,11 +283,15 @@ const make = (registry: HandlerRegistry["Service"] | undefined) =>
         ),
       resume: (_workflow, id) => tell(id, (known) => known),
       activityExecute: (activity, attempt) =>
-        Effect.flatMap(current, (execution) =>
-          Effect.flatMap(WorkflowEngine.WorkflowInstance, (instance) =>
-            execution.activity(activity, attempt, instance))),
-      deferredResult: ({ name }) =>
-        Effect.flatMap(current, (execution) => execution.deferred(name)),
+        Effect.flatMap(
+          current,
+          (execution) =>
+            Effect.flatMap(
+              WorkflowEngine.WorkflowInstance,
+              (instance) => execution.activity(activity, attempt, instance)
+            )
+        ),
+      deferredResult: ({ name }) => Effect.flatMap(current, (execution) => execution.deferred(name)),
       deferredDone: Effect.fnUntraced(function*({ deferredName, executionId, exit }) {
         const versions = yield* asked(ExecutionRecords.complete(executionId, deferredName, ExitJson.ofExit(exit)))
         const execution = running.get(executionId)
@@ -303,10 +324,12 @@ const make = (registry: HandlerRegistry["Service"] | undefined) =>
 export const layer: Layer.Layer<
   WorkflowEngine.WorkflowEngine,
   never,
-  TaskQueue | TaskStore | RecordStore | HandlerRegistry
+  TaskQueue | TaskStore | RecordStore | HandlerRegistry | Notifier
 > = Layer.effect(
   WorkflowEngine.WorkflowEngine,
-  Effect.flatMap(HandlerRegistry, make)
+  Effect.gen(function*() {
+    return yield* make(yield* HandlerRegistry, yield* Notifier)
+  })
 )
 
 /** The engine in a process that only executes workflows that others run: with `Engine.layerProducer`. */
@@ -316,5 +339,5 @@ export const layerClient: Layer.Layer<
   TaskQueue | TaskStore | RecordStore
 > = Layer.effect(
   WorkflowEngine.WorkflowEngine,
-  Effect.suspend(() => make(undefined))
+  Effect.suspend(() => make(undefined, undefined))
 )

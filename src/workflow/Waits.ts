@@ -4,8 +4,8 @@ import * as ExecutionRecords from "../flow/ExecutionRecords.ts"
 import * as StepRecords from "../flow/StepRecords.ts"
 
 /**
- * When an execution looks by itself whether its child has ended, in milliseconds: where the child was cancelled while it waited, has expired,
- * or was quarantined, no attempt of it tells. As long as the child is old, within these bounds.
+ * When an execution looks by itself whether its child has ended, in milliseconds: where no attempt of the child tells, and the process that
+ * `ChildEnds` tells of it is gone. As long as the child is old, within these bounds.
  */
 const minChildMs = 10_000
 const maxChildMs = 3_600_000

@@ -1,10 +1,11 @@
 /** What must hold of executions that wait, are interrupted, compensate, and wait for one another. */
 import { assert, describe } from "@effect/vitest"
-import { Cause, Clock, Effect, Exit, Layer, Option, Schema } from "effect"
+import { Cause, Clock, Effect, Exit, Fiber, Layer, Option, Schema } from "effect"
 import { PersistedQueue } from "effect/persistence"
 import { Activity, DurableClock, DurableDeferred, DurableQueue, Workflow } from "effect/workflow"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import { WorkerPool } from "../../src/worker/WorkerPool.ts"
+import { TaskForgeWorkflows } from "../../src/workflow/index.ts"
 import { both, only, type Subject, until } from "./subjects.ts"
 
 class Failed extends Schema.TaggedError<Failed>()("Failed", { at: Schema.String }) {}
@@ -388,6 +389,34 @@ export const waits = (subject: Subject) => {
   })
 
   describe("children", () => {
+    only(subject, "10: a parent goes on at once when its child was cancelled while it waited", () => {
+      const Child = Workflow.make("Child", { payload, idempotencyKey })
+        .annotate(TaskForgeWorkflows.TaskOptions, { queue: "held" })
+      const Parent = Workflow.make("Parent", { payload, idempotencyKey, success: Schema.String })
+      const workflows = Layer.mergeAll(
+        Child.toLayer(() => Effect.never),
+        Parent.toLayer(({ id }) =>
+          Child.execute({ id }).pipe(
+            Effect.as("ended"),
+            Effect.catchCause((cause) => Effect.succeed(Cause.hasInterrupts(cause) ? "cancelled" : Cause.pretty(cause)))
+          )
+        )
+      )
+      const body = Effect.gen(function*() {
+        const queue = yield* TaskQueue
+        yield* queue.pause("held")
+        for (const id of ["1", "2"]) {
+          const parent = yield* Effect.forkChild(Parent.execute({ id }))
+          yield* isSuspended(Parent, yield* Parent.executionId({ id }))
+          yield* queue.cancel(yield* Child.executionId({ id }))
+          // by itself it looks after ten seconds
+          const end = yield* Effect.timeoutOption(Fiber.join(parent), "6 seconds")
+          assert.strictEqual(Option.getOrElse(end, () => "it still waits"), "cancelled")
+        }
+      })
+      return { workflows, body }
+    })
+
     both(subject, "10: a parent is suspended until its child has ended, and an interrupt goes down", () => {
       const calls: Array<string> = []
       const Child = Workflow.make("Child", { payload, idempotencyKey, success: Schema.String, error: Failed })
