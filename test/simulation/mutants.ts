@@ -501,7 +501,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce of what is written together ignored",
-    noticedAt: 317,
+    noticedAt: 344,
     records: (store) => {
       let calls = 0
       return {
