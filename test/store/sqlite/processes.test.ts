@@ -5,6 +5,7 @@ import * as Engine from "../../../src/engine/Engine.ts"
 import { TaskQueue } from "../../../src/queue/TaskQueue.ts"
 import { SqliteStore } from "../../../src/store/sqlite/index.ts"
 import * as Task from "../../../src/Task.ts"
+import { request, rescue } from "../conformance/fixtures.ts"
 import { file, run, using } from "./fixtures.ts"
 
 /** The lines of a process that must do what it is asked to. */
@@ -66,6 +67,53 @@ describe("processes on one file", () => {
       assert.strictEqual(runs, 1)
     })
   })
+
+  it.live(
+    "leave no task that waits for ever, or starts before what it depends on, when they are killed",
+    () =>
+      Effect.gen(function*() {
+        const path = yield* file
+        let waiting = 0
+        for (const [name, lines] of [["first", 3], ["second", 7], ["third", 6]] as const) {
+          const { errors, signal } = yield* run(["graphs", path, name], lines)
+          assert.deepStrictEqual({ errors, signal }, { errors: "", signal: "SIGKILL" })
+          const database = new DatabaseSync(path)
+          // what a task waits for is what has not ended or has not told it, whatever the kill interrupted
+          const waits = `SELECT count(*) FROM edge JOIN task d ON d.seq = edge.dependency
+          WHERE edge.task = t.seq AND (d.state < 3 OR edge.nr > d.told)`
+          assert.deepStrictEqual(
+            database.prepare(`SELECT id, waits_for, (${waits}) FROM task t WHERE state < 3 AND waits_for <> (${waits})`)
+              .all(),
+            []
+          )
+          const { n } = database.prepare("SELECT count(*) AS n FROM task WHERE state < 3 AND waits_for > 0").get()!
+          waiting += n as number
+          database.close()
+        }
+        assert.isAbove(waiting, 0, "no kill came while tasks waited: the test shows nothing")
+        yield* using(path, (store) =>
+          Effect.gen(function*() {
+            let unfinished = Infinity
+            for (let rounds = 0; unfinished > 0; rounds++) {
+              assert.isBelow(rounds, 1000, "there are always tasks that wait")
+              yield* rescue(10_000)
+              const { tasks } = yield* store.claim(request({ limit: 1000 }))
+              yield* store.settle(tasks.map(({ claim, id }) => ({ _tag: "Complete", id, claim, result: "null" })))
+              const more = yield* store.tell
+              const { pending, running, scheduled } = yield* store.counts
+              unfinished = pending + running + scheduled
+              if (tasks.length === 0 && !more) yield* Effect.sleep("20 millis")
+            }
+          }), { capacity: 1e6 })
+        const database = new DatabaseSync(path)
+        const early = `SELECT t.id FROM task t JOIN edge ON edge.task = t.seq JOIN task d ON d.seq = edge.dependency
+        WHERE t.started_at IS NOT NULL AND (d.state <> 3 OR d.completed_at > t.started_at)`
+        assert.deepStrictEqual(database.prepare(early).all(), [])
+        assert.isAbove(database.prepare("SELECT count(*) AS n FROM task WHERE claims > 0").get()!["n"] as number, 1000)
+        database.close()
+      }),
+    120_000
+  )
 
   it.live("lose nothing acknowledged when they are killed", () =>
     Effect.gen(function*() {
