@@ -1,7 +1,7 @@
 /**
  * Executions that this process has suspended until another one ends. An attempt of that one tells of its end in the write that ends it. Where
  * it ends without one (it was cancelled while it waited, has expired, ran longer than its timeout or was quarantined), the store hints that
- * it has finished, and whoever waits is told here. A hint may be lost, and another process may have suspended them: `Waits` says when they look
+ * it has finished, and those that wait are told here. A hint may be lost, and another process may have suspended them: `Waits` says when they look
  * by themselves.
  */
 import { Effect, Latch, type Scope } from "effect"
@@ -32,7 +32,7 @@ export class ChildEnds {
     this.size++
   }
 
-  /** To be called for an execution that runs: it says anew what it waits for. */
+  /** To be called for an execution that runs: it says again what it waits for. */
   runs(parent: string): void {
     for (const child of this.childrenOf.get(parent) ?? []) {
       const waiting = this.waiting.get(child)
@@ -70,7 +70,7 @@ export class ChildEnds {
       const tell = Effect.gen({ self: this }, function*() {
         yield* this.some.await
         this.some.closeUnsafe()
-        for (const child of [...this.finished]) {
+        for (const child of this.finished) {
           this.finished.delete(child)
           yield* told(child)
         }
