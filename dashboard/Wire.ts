@@ -4,7 +4,7 @@ import type { GraphJson } from "../src/http/api/DependenciesApi.ts"
 import type { TaskEventJson } from "../src/http/api/EventsApi.ts"
 import type { ExplanationJson } from "../src/http/api/ExplanationJson.ts"
 import type { ScalingJson } from "../src/http/api/InstancesApi.ts"
-import type { LimitPageJson } from "../src/http/api/LimitsApi.ts"
+import type { LimitDetailJson, LimitPageJson } from "../src/http/api/LimitsApi.ts"
 import type { TaskLogsJson } from "../src/http/api/LogsJson.ts"
 import type { OperationJson, OperationPageJson, OperationPreviewJson } from "../src/http/api/OperationsApi.ts"
 import type { DefinitionJson, DefinitionListJson, QueuePageJson, TypePageJson } from "../src/http/api/QueuesApi.ts"
@@ -63,6 +63,10 @@ export type Schedule = SchedulePage["schedules"][number]
 export type Preview = typeof PreviewJson.Type
 /** A page of limits, and what is paused. */
 export type LimitPage = typeof LimitPageJson.Type
+/** A limit. */
+export type Limit = LimitPage["limits"][number]
+/** A limit, and how some of its keys stand. */
+export type LimitDetail = typeof LimitDetailJson.Type
 /** A page of breakers. */
 export type BreakerPage = typeof BreakerPageJson.Type
 /** What is done to all tasks that match. */

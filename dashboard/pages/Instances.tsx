@@ -36,13 +36,19 @@ export const Instances = () => {
                   <h2>
                     <code>{instance.id}</code> {instance.draining && <span class="mark paused">drains</span>}
                   </h2>
-                  {may("admin") && <Drain instance={instance} onChanged={instances.refresh} />}
+                  {may("admin") && (
+                    <div class="buttons">
+                      <Resize instance={instance} onChanged={instances.refresh} />
+                      <Drain instance={instance} onChanged={instances.refresh} />
+                    </div>
+                  )}
                 </div>
                 <Slots slots={found.workers.filter((slot) => slot.instance === instance.id)} />
                 <p class="soft">
-                  {Texts.count(instance.slots_active)} of {Texts.counted(instance.slot_count, "slot")} busy ·{" "}
-                  {instance.host}, process {instance.pid} · version {instance.version} · started{" "}
-                  <Ago at={instance.started_at} /> · heard of <Ago at={instance.seen_at} />
+                  {Texts.count(instance.slots_active)} of {Texts.counted(instance.slot_count, "slot")}{" "}
+                  busy{sizes[instance.sized_by]} · {instance.host}, process {instance.pid} · version {instance.version}
+                  {" "}
+                  · started <Ago at={instance.started_at} /> · heard of <Ago at={instance.seen_at} />
                 </p>
                 <details>
                   <summary>{Texts.counted(instance.types.length, "type")} that it can run</summary>
@@ -52,6 +58,75 @@ export const Instances = () => {
             ))}
       </Loaded>
     </div>
+  )
+}
+
+/** What decides how many slots there are. */
+const sizes = { start: "", load: ", as many as its load needs", hand: ", set by hand" } as const
+
+const Resize = ({ instance: { id, max_slots, sized_by, slot_count }, onChanged }: {
+  readonly instance: Instance
+  readonly onChanged: () => void
+}) => {
+  const isAsked = useSignal(false)
+  const slots = useSignal("")
+  const isLifted = useSignal(false)
+  return (
+    <>
+      <button
+        type="button"
+        aria-label={`Resize ${id}`}
+        onClick={() => {
+          slots.value = String(slot_count)
+          isLifted.value = false
+          isAsked.value = true
+        }}
+      >
+        Resize …
+      </button>
+      {isAsked.value && (
+        <Dialog
+          title={`Resize ${id}`}
+          verb="Resize it"
+          onClose={() => {
+            isAsked.value = false
+          }}
+          act={async () => {
+            const path = `api/v1/instances/${encodeURIComponent(id)}/slots`
+            if (isLifted.value) await call("DELETE", path)
+            else if (!/^\d{1,6}$/.test(slots.value.trim())) throw new Error("Slots are a whole number.")
+            else await call("PUT", path, { slots: Number(slots.value) })
+            notify("good", "It has as many slots within seconds")
+            onChanged()
+          }}
+        >
+          <p>Running tasks go on where slots are taken away. It may have {max_slots} at most.</p>
+          <label class="field field-short">
+            Slots
+            <input
+              inputMode="numeric"
+              value={slots.value}
+              disabled={isLifted.value}
+              onInput={({ currentTarget }) => {
+                slots.value = currentTarget.value
+              }}
+            />
+          </label>
+          {sized_by === "hand" && (
+            <label class="check">
+              <input
+                type="checkbox"
+                checked={isLifted.value}
+                onChange={({ currentTarget }) => {
+                  isLifted.value = currentTarget.checked
+                }}
+              />
+              Leave the number to the instance again
+            </label>
+          )}
+        </Dialog>
+      )}
+    </>
   )
 }
 

@@ -1,5 +1,6 @@
 /** Limits, and the breakers in front of what tasks need: what holds, who set it, and what is open. */
 import { Empty } from "../parts/Empty.tsx"
+import { LimitCard } from "../parts/LimitCard.tsx"
 import { Loaded } from "../parts/Loaded.tsx"
 import { PauseButton, Paused } from "../parts/PauseButton.tsx"
 import { Ago } from "../parts/Time.tsx"
@@ -11,7 +12,9 @@ import type { BreakerPage, LimitPage } from "../Wire.ts"
 
 /** The page. */
 export const Limits = () => {
-  const limits = useResource("limits", (ended) => get<LimitPage>("api/v1/limits?limit=200", ended))
+  const limits = useResource("limits", (ended) => get<LimitPage>("api/v1/limits?limit=200", ended), {
+    live: 3000
+  })
   const breakers = useResource("breakers", (ended) => get<BreakerPage>("api/v1/breakers?limit=100", ended))
   return (
     <div class="page">
@@ -48,31 +51,11 @@ export const Limits = () => {
                 </Empty>
               )
               : (
-                <div class="table-box scrolling" tabIndex={0} role="group" aria-label="Limits">
-                  <table>
-                    <thead>
-                      <tr>
-                        <th scope="col">Limit</th>
-                        <th scope="col">Key</th>
-                        <th scope="col">Holds</th>
-                        <th scope="col">Set by</th>
-                      </tr>
-                    </thead>
-                    <tbody>
-                      {found.limits.map(({ by, key, name, reason, set_by, setting }) => (
-                        <tr key={`${name} ${key}`}>
-                          <th scope="row">{name}</th>
-                          <td>{key === null ? <span class="soft">each</span> : <code>{key}</code>}</td>
-                          <td>{words(setting)}</td>
-                          <td>
-                            {set_by === "definition" ? "its type" : by ?? "an operator"}
-                            {reason === null ? "" : `: ${reason}`}
-                          </td>
-                        </tr>
-                      ))}
-                    </tbody>
-                  </table>
-                </div>
+                <ul class="limits">
+                  {found.limits.map((limit) => (
+                    <LimitCard key={`${limit.name} ${limit.key}`} limit={limit} onChanged={limits.refresh} />
+                  ))}
+                </ul>
               )}
           </>
         )}
@@ -106,19 +89,4 @@ export const Limits = () => {
       )}
     </div>
   )
-}
-
-const words = (setting: LimitPage["limits"][number]["setting"]): string => {
-  switch (setting.kind) {
-    case "concurrency":
-      return `${Texts.count(setting.max)} at a time`
-    case "rate":
-      return `${Texts.count(setting.max)} in ${Texts.duration(setting.per_ms)}, ${Texts.count(setting.burst)} at once`
-    case "order":
-      return setting.on_failure === "block" ? "in order; a failure holds up the next" : "in order"
-    case "fair":
-      return `fair turns, weight ${setting.weight}`
-    case "lifted":
-      return "lifted: no limit"
-  }
 }

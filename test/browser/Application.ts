@@ -1,7 +1,7 @@
 /** An application of somebody else: its own page, and tasks with their dashboard under a path. */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Console, Effect, Layer, Logger } from "effect"
+import { Console, Effect, Layer, Logger, Schema } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
 import * as Engine from "../../src/engine/Engine.ts"
@@ -10,6 +10,14 @@ import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import * as Task from "../../src/Task.ts"
 
 const Greet = Task.make("greet", {})
+const Sync = Task.make("sync", {
+  payload: { tenant: Schema.String },
+  limits: ({ concurrency, rate }) => [
+    concurrency({ key: ({ tenant }) => tenant, max: 2 }),
+    rate({ max: 100, per: "1 minute" })
+  ]
+})
+const handlers = Layer.merge(Greet.toLayer(() => Effect.void), Sync.toLayer(() => Effect.never))
 
 /** Says where it listens, as a server does. */
 const announce = Layer.effectDiscard(
@@ -21,8 +29,8 @@ const ApplicationLive = HttpRouter.serve(
   { disableLogger: true, disableListenLog: true }
 ).pipe(
   Layer.merge(announce),
-  Layer.provide(TaskCatalog.layer([Greet])),
-  Layer.provide(Engine.layer(Greet.toLayer(() => Effect.void))),
+  Layer.provide(TaskCatalog.layer([Greet, Sync])),
+  Layer.provide(Engine.layer(handlers)),
   Layer.provide(MemoryStore.layer()),
   Layer.provide(NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" })),
   Layer.provide(Logger.layer([]))
