@@ -1,5 +1,17 @@
 /** How requests that cannot be read become errors of the API. */
-import { type Cause, Context, Effect, Exit, Layer, Result, Schema, SchemaIssue, Semaphore, type Types } from "effect"
+import {
+  type Cause,
+  Context,
+  Effect,
+  Exit,
+  Layer,
+  Result,
+  Schema,
+  SchemaAST,
+  SchemaIssue,
+  Semaphore,
+  type Types
+} from "effect"
 import { type Headers, HttpIncomingMessage, HttpServerError, HttpServerRequest } from "effect/http"
 import { HttpApi, HttpApiError } from "effect/http-api"
 import { isUtf8 } from "node:buffer"
@@ -208,7 +220,13 @@ const tooLarge = Effect.flatMap(
   (limit) => Effect.fail(new BodyTooLarge({ limit: Number(limit ?? 0n) }))
 )
 
-const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
+/** Says what a value must be in words of JSON: the name of a schema is for the document of the API, and means nothing in a message. */
+const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1({
+  leafHook: (issue) =>
+    issue._tag === "InvalidType" && SchemaAST.isObjects(issue.ast) && issue.ast.annotations?.["expected"] === undefined
+      ? "Expected an object"
+      : SchemaIssue.defaultLeafHook(issue)
+})
 
 type Issues = ReturnType<typeof formatIssues>["issues"]
 

@@ -110,6 +110,31 @@ describe("a request body", () => {
       assert.deepStrictEqual(empty.issues, [{ path: ["body"], message: "Expected a task or an array of tasks" }])
     }).pipe(Effect.provide(layer())))
 
+  it.effect("that is no object is refused in words that a client knows", () =>
+    Effect.gen(function*() {
+      for (
+        const [method, path] of [["POST", "/operations"], ["POST", "/operations/preview"], [
+          "PUT",
+          "/schedules/s"
+        ]] as const
+      ) {
+        for (const body of ["", "3", "[]", "null"]) {
+          const { issues } = yield* refused(400, "invalid_request", send(method, `/api/v1${path}`, body))
+          assert.deepStrictEqual(issues, [{ path: ["body"], message: "Expected an object" }])
+        }
+      }
+      const { issues } = yield* refused(
+        400,
+        "invalid_request",
+        send("POST", "/api/v1/operations", {
+          action: "cancel",
+          filter: 3,
+          why: "try"
+        })
+      )
+      assert.deepStrictEqual(issues, [{ path: ["body", "filter"], message: "Expected an object" }])
+    }).pipe(Effect.provide(layer())))
+
   it.effect("of another type is refused with the one to send", () =>
     Effect.gen(function*() {
       const error = yield* refused(
