@@ -9,9 +9,9 @@ import { Loaded } from "../parts/Loaded.tsx"
 import { notify } from "../parts/Notices.tsx"
 import { jsonOf, SchemaForm } from "../parts/SchemaForm.tsx"
 import { call, get, Refused, wordsOf } from "../Requests.ts"
-import { useResource } from "../Resource.ts"
+import { type Resource, useResource } from "../Resource.ts"
 import { go, link } from "../Router.ts"
-import { may } from "../Session.ts"
+import { may, me } from "../Session.ts"
 import * as Texts from "../Texts.ts"
 import type { Definition, DefinitionList, Task } from "../Wire.ts"
 
@@ -20,52 +20,61 @@ const once = { polling: 60_000 }
 /** The page. `like` in the address is a task whose payload the form begins with. */
 export const Enqueue = ({ query: { like, type } }: { readonly query: Readonly<Record<string, string>> }) => {
   const types = useResource("definitions", (ended) => get<DefinitionList>("api/v1/definitions", ended), once)
-  if (!may("write")) {
-    return (
-      <Empty icon="enqueue" title="This key may not make tasks">
-        <p>It has the role read. A key with the role write makes tasks.</p>
-      </Empty>
-    )
-  }
   return (
     <div class="page enqueue">
       <div class="page-head">
         <h1>{like === undefined ? "New task" : "Copy of a task"}</h1>
       </div>
-      <Loaded resource={types} lines={3}>
-        {({ definitions }) => (
-          <>
-            <label class="field field-type">
-              Type
-              <select
-                value={type ?? ""}
-                onChange={({ currentTarget }) => go(link(["enqueue"], { type: currentTarget.value }))}
-              >
-                <option value="" disabled>Choose a type</option>
-                {type !== undefined && definitions.every((one) => one.type !== type) && <option>{type}</option>}
-                {definitions.map((one) => <option key={one.type}>{one.type}</option>)}
-              </select>
-            </label>
-            {type === undefined
-              ? (
-                <ul class="type-choices">
-                  {definitions.map(({ description, type }) => (
-                    <li key={type}>
-                      <a href={link(["enqueue"], { type })}>
-                        <b>{type}</b>
-                        {description !== null && <span>{description}</span>}
-                      </a>
-                    </li>
-                  ))}
-                </ul>
-              )
-              : <OfType key={`${type} ${like ?? ""}`} type={type} like={like} />}
-          </>
+      {me.value === undefined
+        ? <div class="loading" role="status" aria-label="Loading" />
+        : may("write")
+        ? <Choice types={types} type={type} like={like} />
+        : (
+          <Empty icon="enqueue" title="This key may not make tasks">
+            <p>It has the role read. A key with the role write makes tasks.</p>
+          </Empty>
         )}
-      </Loaded>
     </div>
   )
 }
+
+const Choice = ({ like, type, types }: {
+  readonly types: Resource<DefinitionList>
+  readonly type: string | undefined
+  readonly like: string | undefined
+}) => (
+  <Loaded resource={types} lines={3}>
+    {({ definitions }) => (
+      <>
+        <label class="field field-type">
+          Type
+          <select
+            value={type ?? ""}
+            onChange={({ currentTarget }) => go(link(["enqueue"], { type: currentTarget.value }))}
+          >
+            <option value="" disabled>Choose a type</option>
+            {type !== undefined && definitions.every((one) => one.type !== type) && <option>{type}</option>}
+            {definitions.map((one) => <option key={one.type}>{one.type}</option>)}
+          </select>
+        </label>
+        {type === undefined
+          ? (
+            <ul class="type-choices">
+              {definitions.map(({ description, type }) => (
+                <li key={type}>
+                  <a href={link(["enqueue"], { type })}>
+                    <b>{type}</b>
+                    {description !== null && <span>{description}</span>}
+                  </a>
+                </li>
+              ))}
+            </ul>
+          )
+          : <OfType key={`${type} ${like ?? ""}`} type={type} like={like} />}
+      </>
+    )}
+  </Loaded>
+)
 
 /** The definition, and the task that is copied. */
 interface Found {
