@@ -51,16 +51,27 @@ const goOn = Effect.fnUntraced(function*(tasks: Tasks, record: StoredRecord) {
   yield* mend(tasks, record.id)
 })
 
+/** Lets a batch be looked at again after a time. Not so where another process has written it, which says when itself. */
+const postpone = (store: RecordStore["Service"], { document, id, version }: StoredRecord, dueInMs: number) =>
+  store.put([{ kind: BatchRecords.kind, id, expects: version, document, dueInMs }]).pipe(
+    Effect.catchTags({ InvalidOption: Effect.die, RecordConflict: () => Effect.void })
+  )
+
 /**
  * Looks at some records that are due: forgets the batches whose end task is gone, and lets those go on that have not ended. They are due
- * again after `againInMs`. Answers how long nothing is due, in milliseconds; `Infinity` where no record is left.
+ * again after `againInMs`, and soon where this fails half-way. Answers how long nothing is due, in milliseconds; `Infinity` where no
+ * record is left.
  */
 export const sweep = Effect.fnUntraced(function*(
   tasks: Tasks,
   againInMs: number
 ): Effect.fn.Return<number, StoreError, RecordStore> {
   const store = yield* RecordStore
-  const taken = yield* Effect.catchTag(store.take(BatchRecords.kind, sweepSize, againInMs), "InvalidOption", Effect.die)
+  const taken = yield* Effect.catchTag(
+    store.take(BatchRecords.kind, sweepSize, BatchRecords.soonMs),
+    "InvalidOption",
+    Effect.die
+  )
   let left = taken.records
   while (left.length > 0) {
     const outcomes = yield* tasks.results(left.map(({ id }) => id), RecordDriver.maxPutBytes)
@@ -69,7 +80,9 @@ export const sweep = Effect.fnUntraced(function*(
     if (gone.length > 0) yield* tasks.cancel(gone.map(({ id }) => BatchRecords.failureId(id)))
     yield* Effect.forEach(gone, forget, { discard: true })
     for (const [index, record] of left.entries()) {
-      if (index < outcomes.length && outcomes[index] === undefined) yield* goOn(tasks, record)
+      if (index >= outcomes.length || outcomes[index] === null) continue
+      if (outcomes[index] === undefined) yield* goOn(tasks, record)
+      yield* postpone(store, record, againInMs)
     }
     left = left.slice(outcomes.length)
   }

@@ -484,8 +484,15 @@ export const keepsBatches = (name: string, driver: Driver) =>
           assert.isTrue(Exit.hasDies(exit))
           assert.deepStrictEqual(yield* drain(), [])
           yield* driver.advance("2 minutes")
-          yield* TaskStore.use((store) => BatchSweep.sweep(store, hour))
+          // and who goes on with it dies as well
+          const sweep = TaskStore.use((store) => BatchSweep.sweep(store, 6 * hour))
+          assert.isTrue(Exit.hasDies(yield* Effect.exit(Effect.provide(sweep, dying))))
+          assert.deepStrictEqual(yield* drain(), [])
+          yield* driver.advance("2 minutes")
+          yield* sweep
           assert.deepStrictEqual(yield* drain(), ["finished"])
+          yield* driver.advance("2 minutes")
+          assert.isAbove(yield* sweep, hour)
           assert.deepInclude(yield* view, { state, total: 1, completed: 1 })
         }))
     }
