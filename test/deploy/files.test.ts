@@ -262,6 +262,12 @@ describe("the files for deployments", () => {
       assert.isAbove(Number(/^TimeoutStopSec=(\d+)s$/m.exec(unit)?.[1]), 30)
       assert.match(unit, /^RestartPreventExitStatus=78$/m)
     })
+
+    it("let the server give its threads a lower priority", () => {
+      const filters = [...unit.matchAll(/^SystemCallFilter=(.*)$/gm)].map(([, filter]) => filter!)
+      assert.isNotEmpty(filters)
+      for (const filter of filters) assert.notMatch(filter, /@resources|setpriority/)
+    })
   })
 
   it("Render builds the image, with settings that the server has", () => {
