@@ -570,8 +570,8 @@ class Tasks {
     this.set({ ...task, ...leased, state: "running" })
     const { crashes, dueAt, failures, id, maxRetries, payload, priority, queue, timeoutMs, type } = task
     const claimed = { id, type, queue, payload, priority, maxRetries, timeoutMs, dueAt, failures, crashes }
-    const { costs, gate, startBy } = task
-    return { ...claimed, gate, costs, startBy, attempt: claims, claim }
+    const { costs, gate, startBy, trace } = task
+    return { ...claimed, gate, costs, startBy, trace, attempt: claims, claim }
   }
 
   /** The task, if this claim is the one under which it runs. */

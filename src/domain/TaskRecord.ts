@@ -117,12 +117,16 @@ export interface NewTask extends Gated {
   readonly after?: ReadonlyArray<string> | undefined
   /** What becomes of it when one of these does not complete; `fail` when left out. */
   readonly onFailure?: OnFailure | undefined
+  /** The span that it was enqueued in, see `TraceContext`. Left out where there is none. */
+  readonly trace?: string | undefined
 }
 
 /** A stored task: what was handed over, and what has become of it. */
 export interface TaskRecord
-  extends Omit<NewTask, "delayMs" | "runAt" | "expiresInMs" | "unique" | "after" | "onFailure">
+  extends Omit<NewTask, "delayMs" | "runAt" | "expiresInMs" | "unique" | "after" | "onFailure" | "trace">
 {
+  /** The span that it was enqueued in; `null` where there was none. */
+  readonly trace: string | null
   /** How long it holds its key. */
   readonly hold: Hold
   /** What becomes of it when a task that it depends on does not complete; `null` where it depends on none. */
@@ -206,6 +210,7 @@ export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => 
     key: task.key,
     hold: holdOf(task.unique),
     onFailure: onFailureOf(task),
+    trace: task.trace ?? null,
     waitsFor: task.after?.length ?? 0,
     maxRetries: task.maxRetries,
     timeoutMs: task.timeoutMs,
@@ -235,10 +240,12 @@ export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => 
 }
 
 /** What an instance needs of a task it has claimed. */
-export interface ClaimedTask
-  extends
-    Omit<NewTask, "key" | "unique" | "delayMs" | "runAt" | "expiresInMs" | "startWithinMs" | "after" | "onFailure">,
-    Pick<TaskRecord, "dueAt" | "startBy" | "failures" | "crashes">
+export interface ClaimedTask extends
+  Omit<
+    NewTask,
+    "key" | "unique" | "delayMs" | "runAt" | "expiresInMs" | "startWithinMs" | "after" | "onFailure" | "trace"
+  >,
+  Pick<TaskRecord, "dueAt" | "startBy" | "failures" | "crashes" | "trace">
 {
   /** The number of this attempt, from 1: how often the task has been claimed. */
   readonly attempt: number

@@ -3,6 +3,7 @@ import { type DateTime, Duration, Option, type Schema } from "effect"
 import { utc, utcOrNull } from "../domain/StoredTime.ts"
 import type { AttemptRecord, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { FinishedState } from "../domain/TaskState.ts"
+import * as TraceContext from "../domain/TraceContext.ts"
 import type { Outcome } from "../store/TaskStore.ts"
 
 /** Why an attempt did not complete. */
@@ -33,6 +34,7 @@ export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json
     | "claim"
     | "gate"
     | "costs"
+    | "trace"
     | "settledClaim"
     | "leaseUntil"
     | "payload"
@@ -52,6 +54,8 @@ export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json
   /** The version of its type's payload that it was stored with. */
   readonly version: number
   readonly payload: Payload
+  /** The trace that it was enqueued in; `null` where there was none. */
+  readonly traceId: string | null
   /** `None` until the task is completed. */
   readonly result: Option.Option<Success>
   /** Time limit of one attempt; `null` is the instance's default. */
@@ -107,6 +111,7 @@ export const fromRecord = (record: Omit<TaskRecord, "seq">): StoredTask => {
     state: record.state,
     onFailure: record.onFailure,
     waitsFor: record.waitsFor,
+    traceId: TraceContext.traceIdOf(record.trace),
     createdAt,
     // Most tasks are due at once
     dueAt: record.dueAt === record.createdAt ? createdAt : utc(record.dueAt),

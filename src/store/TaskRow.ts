@@ -18,7 +18,7 @@ export const stateOf = (code: number): TaskState => all[code]!
 export const columns = "seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state, created_at, " +
   "due_at, started_at, completed_at, failures, crashes, claims, claim, settled_claim, lease_until, worker, " +
   "cancel_requested, progress, result, failure, history, gate, costs, key_hold, expires_at, " +
-  "start_within, start_by, on_failure, waits_for"
+  "start_within, start_by, on_failure, waits_for, trace"
 
 /** A task as it is read. */
 export type Row = [
@@ -55,7 +55,8 @@ export type Row = [
   startWithinMs: number | null,
   startBy: number | null,
   onFailure: string | null,
-  waitsFor: number
+  waitsFor: number,
+  trace: string | null
 ]
 
 /** The record of a row. */
@@ -93,7 +94,8 @@ export const recordOf = (row: Row): TaskRecord => ({
   startWithinMs: row[30],
   startBy: row[31],
   onFailure: row[32] as OnFailure | null,
-  waitsFor: row[33]
+  waitsFor: row[33],
+  trace: row[34]
 })
 
 /** A stored gate: an empty text where there is none, because a null has no place in the order of an index. */
@@ -112,7 +114,7 @@ export const historyTextOf = ({ history }: Change): string | null =>
 
 /** The columns of a {@link ClaimedRow}, in its order, but for the last two: how often it has been claimed, and the claim. */
 export const claimedFacts =
-  "task.id, task.type, queue, payload, priority, max_retries, timeout_ms, due_at, failures, crashes, gate, costs, start_by"
+  "task.id, task.type, queue, payload, priority, max_retries, timeout_ms, due_at, failures, crashes, gate, costs, start_by, trace"
 
 /** What a claim reads of a task. */
 export type ClaimedRow = [
@@ -129,6 +131,7 @@ export type ClaimedRow = [
   gate: string | null,
   costs: string | null,
   startBy: number | null,
+  trace: string | null,
   claims: number,
   claim: number
 ]
@@ -148,6 +151,7 @@ export const claimedTaskOf = (row: readonly [...ClaimedRow, ...ReadonlyArray<unk
   gate: gateOf(row[10]),
   costs: row[11],
   startBy: row[12],
-  attempt: row[13],
-  claim: row[14]
+  trace: row[13],
+  attempt: row[14],
+  claim: row[15]
 })

@@ -278,6 +278,7 @@ describe("an operator", () => {
           state: "scheduled",
           onFailure: null,
           waitsFor: 0,
+          traceId: null,
           createdAt: now,
           dueAt: DateTime.addDuration(now, "1 minute"),
           expiresAt: null,

@@ -63,6 +63,9 @@ export const TaskJson = Schema.Struct({
   max_retries: Schema.Int.annotate({ description: "-1 is unlimited" }),
   queue: Schema.String,
   key: Schema.NullOr(Schema.String),
+  trace_id: Schema.optionalKey(Schema.String).annotate({
+    description: "The trace that it was enqueued in; left out where there was none"
+  }),
   due_at: Timestamp,
   expires_at: Schema.NullOr(Timestamp).annotate({
     description: "From when on it is not started any more; null is never"
@@ -162,6 +165,7 @@ export const toJson = (task: StoredTask): TaskJson => {
     max_retries: task.maxRetries,
     queue: task.queue,
     key: task.key,
+    ...(task.traceId === null ? {} : { trace_id: task.traceId }),
     // Most tasks are due at once, and writing a time is what costs most here
     due_at: task.dueAt === task.createdAt ? createdAt : timestamp(task.dueAt),
     expires_at: timestampOrNull(task.expiresAt),
@@ -210,6 +214,7 @@ export const fromJson = (task: TaskJson): StoredTask => ({
   state: task.status,
   onFailure: task.on_failure ?? null,
   waitsFor: task.waits_for ?? 0,
+  traceId: task.trace_id ?? null,
   createdAt: instant(task.created_at),
   dueAt: instant(task.due_at),
   expiresAt: instantOrNull(task.expires_at),

@@ -50,6 +50,7 @@ const claimedTask = (entry: Entry): ClaimedTask => ({
   costs: entry.costs,
   dueAt: entry.dueAt,
   startBy: entry.startBy,
+  trace: entry.trace,
   failures: entry.failures,
   crashes: entry.crashes,
   attempt: entry.claims,

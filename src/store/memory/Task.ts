@@ -136,6 +136,7 @@ export class Tasks implements Known {
       failure: null,
       history: [],
       onFailure: onFailureOf(task),
+      trace: task.trace ?? null,
       waitsFor,
       node: undefined,
       dead: false

@@ -32,7 +32,7 @@ const plainFacts = [
   "crashes int"
 ]
 
-const facts = [...plainFacts, "gate text", "costs text", "start_by float8"]
+const facts = [...plainFacts, "gate text", "costs text", "start_by float8", "trace text"]
 
 const columns = facts.map((fact) => `t.${fact.replace(" ", "::")}`).join(", ") + ", t.claims, t.claim::float8"
 
@@ -101,7 +101,7 @@ export const enterAndLookFunction = (schema: string): string =>
  *   over, as is what is committed during the claim.
  */
 export const claimFunction = (schema: string): string =>
-  `CREATE OR REPLACE FUNCTION ${schema}.claim_7(
+  `CREATE OR REPLACE FUNCTION ${schema}.claim_8(
     p_queues text[], p_types text[], p_limit int, p_instance text, p_lease bigint, p_nonce bigint, p_alone boolean,
     p_gated boolean DEFAULT true
   ) RETURNS TABLE (
@@ -322,6 +322,18 @@ const ofVersion = {
   6: {
     instance: "instance",
     ends: ["gate text", "costs text", "start_by float8", "attempt int", "claim float8", "expired boolean"]
+  },
+  7: {
+    instance: "instance",
+    ends: [
+      "gate text",
+      "costs text",
+      "start_by float8",
+      "attempt int",
+      "claim float8",
+      "expired boolean",
+      "untold boolean"
+    ]
   }
 } as const
 
@@ -329,7 +341,7 @@ const ofVersion = {
  * How instances of earlier versions claim, so that they run on during a deploy. Tasks with a gate are not for the first three of
  * them, which leave no news of what they do to lines.
  */
-export const earlierFunction = (schema: string, version: 1 | 2 | 3 | 4 | 5 | 6): string => {
+export const earlierFunction = (schema: string, version: 1 | 2 | 3 | 4 | 5 | 6 | 7): string => {
   const { ends, instance } = ofVersion[version]
   const given = [...plainFacts, ...ends]
   const answered = `c.out_now, c.out_next_due, ${given.map((fact) => `c.out_${fact.split(" ")[0]}`).join(", ")}`
@@ -339,7 +351,7 @@ export const earlierFunction = (schema: string, version: 1 | 2 | 3 | 4 | 5 | 6):
       p_gated boolean DEFAULT true
     ) RETURNS TABLE (out_now float8, out_next_due float8, ${given.map((fact) => `out_${fact}`).join(", ")})
     LANGUAGE sql AS $function$
-      SELECT ${answered} FROM ${schema}.claim_7($1, $2, $3, $4, $5, $6, $7, $8) c
+      SELECT ${answered} FROM ${schema}.claim_8($1, $2, $3, $4, $5, $6, $7, $8) c
     $function$`
   }
   return `CREATE OR REPLACE FUNCTION ${schema}.claim_${version}(
@@ -353,13 +365,13 @@ export const earlierFunction = (schema: string, version: 1 | 2 | 3 | 4 | 5 | 6):
       INSERT INTO ${schema}.setting VALUES ('${Lines.earlierAt}', ${schema}.now_ms())
         ON CONFLICT (name) DO UPDATE SET value = excluded.value;
     END IF;
-    RETURN QUERY SELECT ${answered} FROM ${schema}.claim_7($1, $2, $3, $4, $5, $6, $7, false) c;
+    RETURN QUERY SELECT ${answered} FROM ${schema}.claim_8($1, $2, $3, $4, $5, $6, $7, false) c;
   END $function$`
 }
 
 /** All of them. */
 export const earlierFunctions = (schema: string): ReadonlyArray<string> =>
-  ([1, 2, 3, 4, 5, 6] as const).map((version) => earlierFunction(schema, version))
+  ([1, 2, 3, 4, 5, 6, 7] as const).map((version) => earlierFunction(schema, version))
 
 /** What a claim says of queues: `NULL` for all; their names; or an empty one, which no queue has, and those that it takes nothing from. */
 const queuesOf = ({ except = [], queues }: ClaimRequest) =>
@@ -374,7 +386,7 @@ export const make = (
   const claim = `SELECT ${
     facts.map((fact) => `out_${fact.split(" ")[0]}`).join(", ")
   }, out_attempt, out_claim, out_now, out_next_due, out_expired, out_untold
-    FROM ${schema}.claim_7($1, $2, $3::int, $4, $5::bigint, $6::bigint, $7)`
+    FROM ${schema}.claim_8($1, $2, $3::int, $4, $5::bigint, $6::bigint, $7)`
   const rowsOf = (request: ClaimRequest) =>
     // the application's transaction waits for the disk
     Effect.flatMap(inTransaction, (inside) =>
@@ -390,13 +402,13 @@ export const make = (
   const answerOf = (rows: ReadonlyArray<Row>): ClaimAnswer => ({
     // a claim that gives nothing answers one row without a task
     tasks: (rows[0]![0] as string | null) === null ? [] : rows.map(claimedTaskOf),
-    now: rows[0]![15],
-    nextDueAt: rows[0]![16]
+    now: rows[0]![16],
+    nextDueAt: rows[0]![17]
   })
   const claimOnce = (request: ClaimRequest) =>
     Effect.map(
       rowsOf(request),
-      (rows) => ({ answer: answerOf(rows), mustExpire: rows[0]![17], isUntold: rows[0]![18] })
+      (rows) => ({ answer: answerOf(rows), mustExpire: rows[0]![18], isUntold: rows[0]![19] })
     )
   /** What is to be told is told when the claim has found it; one that has given nothing then asks once more. */
   const claimAndTell = Effect.fnUntraced(function*(request: ClaimRequest) {

@@ -255,6 +255,15 @@ const dependencies = (schema: string): ReadonlyArray<string> => [
   ...Claim.earlierFunctions(schema)
 ]
 
+/** The spans that tasks were enqueued in. Instances of earlier versions claim by functions that do not tell them. */
+const traces = (schema: string): ReadonlyArray<string> => [
+  `ALTER TABLE ${schema}.task ADD COLUMN IF NOT EXISTS trace text`,
+  ...Task.functions(schema),
+  Claim.claimFunction(schema),
+  // made by earlier migrations with what they answered then
+  ...Claim.earlierFunctions(schema)
+]
+
 const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   first,
   Events.tables,
@@ -313,7 +322,8 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   // branches of tasks
   Edges.graphFunctions,
   // tasks that depend on each other are run again together
-  (schema) => [Edges.reconnectFunction(schema), ...Edges.graphFunctions(schema)]
+  (schema) => [Edges.reconnectFunction(schema), ...Edges.graphFunctions(schema)],
+  traces
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

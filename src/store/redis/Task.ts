@@ -7,7 +7,8 @@
  * seq;keyed;0;priority;1;0;0;0;dueAt, and where the task expires a plus sign and when; and where it should start within a time
  *   plus signs and when it expires or nothing, that time, and until when the first start is in time or nothing
  * ["queue","type"], and its gate as a third text
- * createdAt;maxRetries;timeoutMs, and where its gate has other costs than 1 these as a JSON array
+ * createdAt;maxRetries;timeoutMs, where it was enqueued in a span a comma and that, and where its gate has other costs than 1 these as
+ *   a JSON array
  * ["type","key"], or nothing; and where the key has a window, a tab and how the task holds it
  * payload
  * ```
@@ -187,9 +188,10 @@ export const fieldOf = ({ key, type }: Pick<NewTask, "key" | "type">): string =>
 /** What is written of a task besides what the script adds. */
 export const restOf = (task: NewTask): string => {
   const hold = holdOf(task.unique)
-  return `${task.maxRetries};${task.timeoutMs ?? ""}${task.costs === null ? "" : `;${task.costs}`}\n${fieldOf(task)}${
-    hold === null ? "" : `\t${hold}`
-  }\n${task.payload}`
+  const trace = task.trace === undefined ? "" : `,${task.trace}`
+  return `${task.maxRetries};${task.timeoutMs ?? ""}${trace}${task.costs === null ? "" : `;${task.costs}`}\n${
+    fieldOf(task)
+  }${hold === null ? "" : `\t${hold}`}\n${task.payload}`
 }
 
 const firstParts = /^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n/
@@ -228,7 +230,7 @@ export const claimedTaskOf = (id: string, text: string, state: string, claim: nu
     payload,
     priority: Number(priority),
     maxRetries: Number(limits[1]),
-    timeoutMs: numberOrNull(limits[2]),
+    ...timeoutOf(limits[2]!),
     gate,
     costs: limits[3] ?? null,
     dueAt: Number(due),
@@ -238,6 +240,12 @@ export const claimedTaskOf = (id: string, text: string, state: string, claim: nu
     attempt: Number(claims),
     claim
   }
+}
+
+/** What a task's text has of its time limit and its trace. */
+const timeoutOf = (text: string): Pick<TaskRecord, "timeoutMs" | "trace"> => {
+  const [timeoutMs, trace = null] = text.split(",")
+  return { timeoutMs: numberOrNull(timeoutMs), trace }
 }
 
 /** When a task is due, when it expires, and when it should start. */
@@ -347,7 +355,7 @@ export const recordOf = (texts: Shown): TaskRecord => {
     key: field === "" ? null : (JSON.parse(field) as [string, string])[1],
     hold: standing.hold ?? hold,
     maxRetries: Number(limits[1]),
-    timeoutMs: numberOrNull(limits[2]),
+    ...timeoutOf(limits[2]!),
     createdAt: Number(limits[0]),
     progress: Number(claimOfProgress) === standing.claim ? Number(progress) : null,
     result: result ?? null

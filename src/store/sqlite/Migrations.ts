@@ -272,6 +272,11 @@ CREATE INDEX task_connected ON task (state, completed_at) WHERE state >= 3 AND (
 CREATE INDEX task_dependent ON task (dependencies) WHERE state < 3 AND dependencies > 0;
 `
 
+/** The spans that tasks were enqueued in. */
+const traces = `
+ALTER TABLE task ADD COLUMN trace TEXT;
+`
+
 const migrations: ReadonlyArray<string> = [
   first,
   apiKeys,
@@ -286,7 +291,8 @@ const migrations: ReadonlyArray<string> = [
   deadlines,
   together,
   versions,
-  dependencies
+  dependencies,
+  traces
 ]
 
 /** The layout that this version of the driver reads and writes. */

@@ -63,6 +63,7 @@ export const claiming = (driver: Driver) =>
           costs: null,
           dueAt,
           startBy: null,
+          trace: null,
           failures: 0,
           crashes: 0,
           attempt: 1,

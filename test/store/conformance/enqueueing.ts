@@ -47,6 +47,7 @@ export const enqueueing = (driver: Driver) =>
           expiresAt: null,
           startWithinMs: null,
           startBy: null,
+          trace: null,
           state: "pending",
           startedAt: null,
           completedAt: null,

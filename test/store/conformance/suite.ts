@@ -40,6 +40,7 @@ import { seeing } from "./seeing.ts"
 import { settling } from "./settling.ts"
 import { sizes } from "./sizes.ts"
 import { together } from "./together.ts"
+import { traces } from "./traces.ts"
 import { transitions } from "./transitions.ts"
 import { uniqueness } from "./uniqueness.ts"
 import { versions } from "./versions.ts"
@@ -48,6 +49,7 @@ const areas = [
   enqueueing,
   keys,
   uniqueness,
+  traces,
   versions,
   rescheduling,
   seeing,

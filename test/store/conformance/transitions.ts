@@ -24,7 +24,15 @@ const operations = (driver: Driver, ref: ClaimRef) => {
     "enqueue again": using((store) =>
       Effect.flatMap(
         everything,
-        (tasks) => store.enqueue([[{ ...tasks[0]!, delayMs: 0, runAt: null, expiresInMs: null, onFailure: undefined }]])
+        (tasks) =>
+          store.enqueue([[{
+            ...tasks[0]!,
+            delayMs: 0,
+            runAt: null,
+            expiresInMs: null,
+            onFailure: undefined,
+            trace: undefined
+          }]])
       ).pipe(
         Effect.provideService(TaskStore, store)
       )

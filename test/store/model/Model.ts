@@ -270,6 +270,7 @@ export class Model {
         ? null
         : JSON.stringify([unique.window]),
       onFailure: null,
+      trace: given.trace ?? null,
       waitsFor: 0,
       seq: ++this.seq,
       state: dueAt > this.now ? "scheduled" : "pending",

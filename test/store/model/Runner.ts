@@ -462,6 +462,7 @@ const claimedTask = (task: ModelTask): ClaimedTask => ({
   costs: task.costs,
   dueAt: task.dueAt,
   startBy: task.startBy,
+  trace: task.trace,
   failures: task.failures,
   crashes: task.crashes,
   attempt: task.claims,
