@@ -30,6 +30,7 @@ const terms: ReadonlyArray<Term> = [
   { name: "tag", parameter: "tag", hint: "the tag of the error", isList: true },
   { name: "kind", parameter: "kind", hint: "how it failed", isList: true },
   { name: "instance", parameter: "instance", hint: "which instance ran it" },
+  { name: "trace", parameter: "trace", hint: "the trace it was enqueued in" },
   { name: "created", parameter: "created", hint: "<1h is the last hour, >1d is before" },
   { name: "ended", parameter: "ended", hint: "<1h is the last hour, >1d is before" },
   { name: "payload.", parameter: "payload.", hint: "a field of the payload: payload.user.id:42" }

@@ -232,7 +232,7 @@ const readsWallClock = new RegExp(
     "flow/Steps",
     "handlers/(?:Cleanup|Webhook|files/AtomicFile|outbound/OutboundClient)",
     "http/SystemStatus",
-    "observability/Supervisor",
+    "observability/(?:Supervisor|Tracing)",
     "store/(?:WriteHealth|memory/(?:Events|MemoryStore|Records)|sqlite/(?:Instances|SqliteStore|Writer))",
     "worker/Claimer",
     "testing/\\w+",

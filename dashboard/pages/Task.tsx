@@ -16,6 +16,7 @@ import { Why } from "../parts/Why.tsx"
 import { exact, get } from "../Requests.ts"
 import { useResource } from "../Resource.ts"
 import { link } from "../Router.ts"
+import { me } from "../Session.ts"
 import * as Texts from "../Texts.ts"
 import { isFinished, type Task as Found } from "../Wire.ts"
 
@@ -116,6 +117,25 @@ const kinds = {
   dependency: "a task that it depends on did not complete"
 } as const
 
+/** A trace, with a link to where it is shown, if the server says where. */
+const Trace = ({ id }: { readonly id: string }) => {
+  const template = me.value?.trace_url
+  return (
+    <>
+      {template === undefined
+        ? <code>{id}</code>
+        : (
+          <a href={template.replaceAll("{trace_id}", encodeURIComponent(id))} rel="noreferrer">
+            <code>{id}</code>
+          </a>
+        )}{" "}
+      <small>
+        <a href={link(["tasks"], { trace: id })}>tasks</a>
+      </small>
+    </>
+  )
+}
+
 const Facts = ({ task }: { readonly task: Found }) => (
   <dl class="facts">
     <Fact name="Queue">
@@ -125,6 +145,11 @@ const Facts = ({ task }: { readonly task: Found }) => (
     {task.key !== null && (
       <Fact name="Key">
         <code>{task.key}</code>
+      </Fact>
+    )}
+    {task.trace_id !== undefined && (
+      <Fact name="Trace">
+        <Trace id={task.trace_id} />
       </Fact>
     )}
     <Fact name="Created">

@@ -36,6 +36,7 @@ export const filters = (states: ReadonlyArray<TaskState>) => ({
   queue,
   key: Input.textFlag("key", "KEY", "Only tasks with this idempotency key"),
   instance: Input.textFlag("instance", "ID", "Only tasks that this instance has claimed last"),
+  trace: Input.textFlag("trace", "ID", "Only tasks that were enqueued in this trace"),
   tag: several("tag", "TAG", "Only tasks whose latest error has this tag"),
   kind: Flag.Literals("kind", FailureKind.literals).pipe(
     Flag.withDescription("Only tasks whose latest failure is of this kind; may be repeated"),
@@ -95,6 +96,7 @@ const filterOf = Effect.fnUntraced(function*(given: Target.Given<ReturnType<type
     ...Listing.filterOf(given),
     ...optional("key", given.key),
     ...optional("instance", given.instance),
+    ...optional("trace", given.trace),
     ...given.tag.length > 0 && { tag: given.tag },
     ...given.kind.length > 0 && { kind: given.kind },
     ...optional("text", given.text),

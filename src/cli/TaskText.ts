@@ -94,6 +94,7 @@ export const card = (task: TaskJson, paint: Screen.Paint, now: number, width: nu
     `${label("Id")} ${Screen.plain(task.id)}`,
     field("Queue", `${Screen.plain(task.queue)}, ${Priority.nameOf(task.priority)} priority (${task.priority})`),
     ...(task.key === null ? [] : [field("Key", Screen.plain(task.key))]),
+    ...(task.trace_id === undefined ? [] : [`${label("Trace")} ${Screen.plain(task.trace_id)}`]),
     ...whole("Payload", task.payload),
     ...(task.status === "completed" ? whole("Result", task.result) : []),
     ...(task.error === null

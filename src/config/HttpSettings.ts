@@ -81,6 +81,12 @@ export const httpSettings = {
     about: "The dashboard at /; with 0 there is a plain page",
     schema: flag
   }),
+  traceUrl: optional({
+    names: ["TASKFORGE_TRACE_URL"],
+    about: "Where traces are shown, with {trace_id} in place of the id: the dashboard has links to it",
+    expected: "an address such as https://traces.example.org/trace/{trace_id}",
+    schema: Schema.String.check(Schema.isPattern(/^https?:\/\/\S*\{trace_id\}\S*$/), Schema.isMaxLength(1000))
+  }),
   requestLog: setting({
     names: ["TASKFORGE_REQUEST_LOG"],
     fallback: "1",

@@ -2,8 +2,8 @@
  * How the server writes its log, one record per line: JSON for machines, or coloured text for people.
  *
  * A JSON record has `time` (ISO 8601), `level` (lower case) and `msg`, then what the record is annotated with:
- * `worker_id`, `job_id` and `duration` (milliseconds) for the end of an attempt. A defect's stack is in `stack`, a
- * cause in `cause`.
+ * `worker_id`, `job_id` and `attempt` for what handlers log and for the end of an attempt, which has a `duration` (milliseconds) too; and
+ * `trace_id` and `span_id` in a span. A defect's stack is in `stack`, a cause in `cause`.
  */
 import {
   Array as List,
@@ -113,13 +113,15 @@ const colourOf: Partial<Record<LogLevel.LogLevel, number>> = { Debug: 34, Info: 
 
 const partsOf = ({ cause, fiber, message }: Logger.Options<unknown>) => {
   const [first, ...rest] = List.ensure(message)
+  const { span } = fiber.cache
+  const given = fiber.getRef(References.CurrentLogAnnotations)
   return {
     msg: plain(first ?? ""),
     rest: rest.map(withoutSecrets),
     cause: cause.reasons.length > 0 ? Redaction.text(Cause.pretty(cause)) : undefined,
-    annotations: Object.entries(fiber.getRef(References.CurrentLogAnnotations)).map(([name, value]) =>
-      [name, withoutSecrets(value)] as const
-    )
+    annotations: Object.entries(
+      span === undefined ? given : { ...given, trace_id: span.traceId, span_id: span.spanId }
+    ).map(([name, value]) => [name, withoutSecrets(value)] as const)
   }
 }
 

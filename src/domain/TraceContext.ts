@@ -25,7 +25,8 @@ export const fannedOut = "-many"
 const traceparent = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
 
 /** A trace id as people and programs say it: 32 hexadecimal digits. */
-export const isTraceId = (text: string): boolean => /^[0-9a-f]{32}$/.test(text) && !isZero(text)
+export const isTraceId = (text: string): boolean =>
+  typeof text === "string" && /^[0-9a-f]{32}$/.test(text) && !isZero(text)
 
 /** The context in a header of W3C, `undefined` where it is none. Of versions to come the part is read that this one has. */
 export const fromHeader = (header: string | undefined): TraceContext | undefined => {

@@ -11,6 +11,7 @@
  */
 import { Duration, Effect, Layer, Record } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
+import { layerApart } from "../domain/Spans.ts"
 import * as RecordedStore from "../events/RecordedStore.ts"
 import { Signals } from "../flow/Signals.ts"
 import * as Expirer from "../maintenance/Expirer.ts"
@@ -151,7 +152,8 @@ export const layerProducer = (
     Layer.provide(RecordedStore.layer),
     Layer.provideMerge(Supervisor.layer),
     Layer.provide(PooledRandom.layer),
-    Layer.provide(tally(options))
+    Layer.provide(tally(options)),
+    layerApart
   )
 }
 
@@ -218,6 +220,7 @@ export const layer = <E, R>(
     Layer.provide(RecordedStore.layer),
     Layer.provideMerge(Supervisor.layer),
     Layer.provide(PooledRandom.layer),
-    Layer.provide(tally(options))
+    Layer.provide(tally(options)),
+    layerApart
   )
 }

@@ -1,6 +1,5 @@
 /**
- * The steps of one attempt. A step that has ended is not run again: its end is kept in a record before the handler goes on, and every
- * later attempt is given that.
+ * The steps of one attempt. A step that has ended is not run again: its end is kept before the handler goes on, for every later attempt.
  *
  * ```text
  * run ─► ended before? ─yes─► what it gave
@@ -23,6 +22,7 @@ import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import { StepRefused, StepsChanged } from "../domain/StepErrors.ts"
 import type { StepOptions } from "../domain/StepOptions.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
+import * as Tracing from "../observability/Tracing.ts"
 import { absent, type Change, type RecordStore } from "../store/RecordStore.ts"
 import * as Signals from "./SignalRecords.ts"
 import type { StepCodec } from "./StepCodec.ts"
@@ -92,7 +92,7 @@ export class Steps implements StepRunner {
         if (known !== undefined) return yield* codec.decode(this.task.id, name, known)
         const note = yield* this.noting(name)
         this.journal.running.add(name)
-        const exit = yield* Effect.exit(restore(Effect.provideService(effect, CurrentStep, name)))
+        const exit = yield* Effect.exit(restore(Tracing.ofStep(name, Effect.provideService(effect, CurrentStep, name))))
         this.journal.running.delete(name)
         const end = codec.encode(exit)
         if (end === undefined) {

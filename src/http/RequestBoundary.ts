@@ -13,9 +13,11 @@ import {
   type Metric,
   Option,
   References,
+  Tracer,
   type Types
 } from "effect"
 import { Headers, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
+import * as TraceContext from "../domain/TraceContext.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import * as Access from "./Access.ts"
 import * as ErrorAnswer from "./ErrorAnswer.ts"
@@ -58,6 +60,13 @@ export const layer = (logRequests: boolean): Layer.Layer<never, never, HttpRoute
             const modified = request.modify({ url: literal })
             // As the router does with what it finds out: the fiber is the request's own
             fiber.setContext(Context.add(fiber.context, HttpServerRequest.HttpServerRequest, modified))
+          }
+          // A server without a tracer passes on the trace of its caller all the same
+          const caller = fiber.cache.span === undefined
+            ? TraceContext.fromHeader(request.headers["traceparent"])
+            : undefined
+          if (caller !== undefined) {
+            fiber.setContext(Context.add(fiber.context, Tracer.ParentSpan, Tracer.externalSpan(caller)))
           }
           return Effect.matchCauseEffect(routes, {
             onSuccess: answer,

@@ -54,6 +54,8 @@ export interface Options {
   readonly logRequests?: boolean | undefined
   /** The dashboard, a page for people. Default `true`. */
   readonly dashboard?: boolean | undefined
+  /** Where traces are shown, with `{trace_id}` in place of the id: the dashboard has links. */
+  readonly traceUrl?: string | undefined
 }
 
 /**
@@ -112,6 +114,7 @@ export const layer = (options: Options, path: string = "") => {
     gates(options)
   ).pipe(
     Layer.provide(SystemStatus.SystemStatus.layer),
+    Layer.provide(Layer.succeed(SystemStatus.TraceUrl, options.traceUrl)),
     Layer.provide(
       options.requireKeys === "never"
         ? KeyRing.layerOpen

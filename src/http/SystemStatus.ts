@@ -35,6 +35,12 @@ const maxQueues = 200
 const inTime = <A, E>(read: Effect.Effect<A, E>): Effect.Effect<Option.Option<A>> =>
   Effect.timeoutOption(read, patience).pipe(Effect.orElseSucceed(Option.none))
 
+/** Where traces are shown: an address with `{trace_id}` in it. */
+export const TraceUrl: Context.Reference<string | undefined> = Context.Reference<string | undefined>(
+  "taskforge/http/TraceUrl",
+  { defaultValue: () => undefined }
+)
+
 /** Answers about the running system. */
 export class SystemStatus extends Context.Service<SystemStatus, {
   readonly health: Effect.Effect<HealthJson>
@@ -118,6 +124,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
       })
 
       const time_zone = DateTime.zoneToString(DateTime.zoneMakeLocal())
+      const traceUrl = yield* TraceUrl
       const me = Effect.gen(function*() {
         const key = keyOf(yield* CurrentVisitor)
         return {
@@ -126,6 +133,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
           version,
           instance: pool.instance,
           time_zone,
+          ...traceUrl !== undefined && { trace_url: traceUrl },
           timestamp: timestamp(utcNow(clock))
         }
       })

@@ -4,7 +4,7 @@
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Duration, Effect, Layer } from "effect"
-import { HttpServer, type HttpServerError } from "effect/http"
+import { HttpMiddleware, HttpServer, type HttpServerError } from "effect/http"
 import { createServer, type ServerOptions } from "node:http"
 import type { StoreError } from "../domain/Errors.ts"
 import { EventFeed } from "../events/EventFeed.ts"
@@ -97,10 +97,17 @@ export const layer = (
     )
     return stop(farewell).pipe(
       Layer.provideMerge(serve({ ...options, allowedHosts: [...options.allowedHosts ?? [], listen.host] }, listening)),
-      Layer.provide(TaskRoutes.services(options.maxBodyBytes))
+      Layer.provide(TaskRoutes.services(options.maxBodyBytes)),
+      Layer.provide(probesUntraced)
     )
   })
 }
+
+/** What load balancers and Prometheus ask again and again makes no traces. */
+const probesUntraced = Layer.succeed(
+  HttpMiddleware.TracerDisabledWhen,
+  ({ url }) => /^\/(?:api\/v1\/)?(?:health|metrics)(?:[/?]|$)/.test(url)
+)
 
 /** Binds last: a client that connects to a server whose store is slow to answer is refused and may try another one. */
 const serve = (

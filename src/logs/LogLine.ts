@@ -52,10 +52,14 @@ const maxOfLarge = 1000
 /** Characters that are looked at: what is logged may be megabytes long. */
 const maxRead = 64 * 1024
 
-/** The line as JSON. It never throws, whatever was logged. */
-export const encode = (n: number, options: Logger.Options<unknown>): string => {
+/** The line as JSON, without the annotations that are known from elsewhere. It never throws, whatever was logged. */
+export const encode = (
+  n: number,
+  options: Logger.Options<unknown>,
+  known: Readonly<Record<string, unknown>> = {}
+): string => {
   try {
-    return encodeLine(n, options)
+    return encodeLine(n, options, known)
   } catch {
     return JSON.stringify({
       n,
@@ -67,11 +71,15 @@ export const encode = (n: number, options: Logger.Options<unknown>): string => {
   }
 }
 
-const encodeLine = (n: number, { cause, date, fiber, logLevel, message }: Logger.Options<unknown>): string => {
+const encodeLine = (
+  n: number,
+  { cause, date, fiber, logLevel, message }: Logger.Options<unknown>,
+  known: Readonly<Record<string, unknown>>
+): string => {
   const at = millisOf(date)
   const level = levelOf(logLevel)
   const text = clean(textOf(message), maxText)
-  const annotations = cleanAnnotations(fiber.getRef(References.CurrentLogAnnotations))
+  const annotations = cleanAnnotations(fiber.getRef(References.CurrentLogAnnotations), known)
   const spans = fiber.getRef(References.CurrentLogSpans)
   const why = cause.reasons.length === 0 ? undefined : clean(Cause.pretty(cause), maxCause)
   const isCut = text.isCut || annotations.isCut || why?.isCut === true || spans.length > maxAnnotations
@@ -148,8 +156,11 @@ const lastSpaceOf = (text: string): number => {
   return end
 }
 
-const cleanAnnotations = (given: Readonly<Record<string, unknown>>) => {
-  const entries = Object.entries(given)
+const cleanAnnotations = (
+  given: Readonly<Record<string, unknown>>,
+  known: Readonly<Record<string, unknown>>
+) => {
+  const entries = Object.entries(given).filter(([name, value]) => known[name] !== value)
   if (entries.length === 0) return { kept: undefined, isCut: false }
   let isCut = entries.length > maxAnnotations
   const kept = entries.slice(0, maxAnnotations).map(([name, value]): [string, string | number | boolean] => {

@@ -8,6 +8,7 @@ import { InvalidOption, type StoreError } from "../domain/Errors.ts"
 import { commonOf } from "../domain/Fingerprint.ts"
 import { FailureKind, type TaskRecord } from "../domain/TaskRecord.ts"
 import { all, TaskState } from "../domain/TaskState.ts"
+import * as TraceContext from "../domain/TraceContext.ts"
 import { bytesOf } from "../store/Admission.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 
@@ -22,6 +23,8 @@ export interface TaskFilter {
   readonly key?: string | undefined
   /** The instance that holds or held the latest claim. */
   readonly instance?: string | undefined
+  /** The trace that they were enqueued in. */
+  readonly trace?: string | undefined
   /** Tags of the latest errors. */
   readonly tags?: ReadonlyArray<string> | undefined
   /** Kinds of the latest failures. */
@@ -49,6 +52,7 @@ export const StoredFilter = Schema.Struct({
   queues: texts,
   key: Schema.optionalKey(Schema.String),
   instance: Schema.optionalKey(Schema.String),
+  trace: Schema.optionalKey(Schema.String),
   tags: texts,
   kinds: Schema.optionalKey(Schema.Array(FailureKind)),
   text: Schema.optionalKey(Schema.String),
@@ -70,6 +74,7 @@ export const names: Bounds.Names<TaskFilter> = {
   queues: 1,
   key: 1,
   instance: 1,
+  trace: 1,
   tags: 1,
   kinds: 1,
   text: 1,
@@ -97,6 +102,10 @@ const values = (accepts: (value: string) => boolean, expected: string): Bounds.B
 const someText = values((text) => typeof text === "string", "texts")
 const someStates = values((state) => all.includes(state as TaskState), all.join(", "))
 const someKinds = values((kind) => Schema.is(FailureKind)(kind), FailureKind.literals.join(", "))
+const aTraceId: Bounds.Bound<string> = {
+  expected: "32 hexadecimal digits in lower case",
+  accepts: TraceContext.isTraceId
+}
 const fields: Bounds.Bound<Readonly<Record<string, string>>> = {
   expected: `1 to ${maxFields} paths of ${Bounds.searchText.expected}, with texts`,
   accepts: (record) =>
@@ -112,7 +121,8 @@ export const refuse = (filter: TaskFilter): InvalidOption | undefined =>
   Bounds.refuseUnknown(filter, names) ?? Bounds.refuse("ids", someText, filter.ids) ??
     Bounds.refuse("states", someStates, filter.states) ?? Bounds.refuse("types", someText, filter.types) ??
     Bounds.refuse("queues", someText, filter.queues) ?? Bounds.refuse("key", Bounds.key, filter.key) ??
-    Bounds.refuse("instance", Bounds.name, filter.instance) ?? Bounds.refuse("tags", someText, filter.tags) ??
+    Bounds.refuse("instance", Bounds.name, filter.instance) ?? Bounds.refuse("trace", aTraceId, filter.trace) ??
+    Bounds.refuse("tags", someText, filter.tags) ??
     Bounds.refuse("kinds", someKinds, filter.kinds) ?? Bounds.refuse("text", Bounds.searchText, filter.text) ??
     Bounds.refuse("payload", fields, filter.payload) ??
     times.map((name) => Bounds.refuse(name, Bounds.runAt, filter[name])).find((one) => one !== undefined)
@@ -141,17 +151,20 @@ export const stored = (filter: TaskFilter): StoredFilter => {
 
 /** What decides about a task that a store has listed; `undefined` where every one is meant. */
 const matcherOf = (filter: StoredFilter): ((task: TaskRecord) => boolean) | undefined => {
-  const { createdBefore, createdSince, endedBefore, endedSince, instance, key, kinds, payload, tags, text } = filter
+  const { createdBefore, createdSince, endedBefore, endedSince, instance, key, kinds, payload, tags, text, trace } =
+    filter
   const wanted = tags && new Set(tags)
   const part = text?.toLowerCase()
   const ended = endedSince !== undefined || endedBefore !== undefined
   const paths = Object.entries(payload ?? {}).map(([path, value]) => [path.split("."), value] as const)
-  const isFree = [instance, key, kinds, tags, text, createdBefore, createdSince].every((one) => one === undefined) &&
+  const isFree =
+    [instance, key, kinds, tags, text, trace, createdBefore, createdSince].every((one) => one === undefined) &&
     !ended && paths.length === 0
   if (isFree) return undefined
   return (task) => {
     const { completedAt, createdAt, failure } = task
     return (key === undefined || task.key === key) && (instance === undefined || task.instance === instance) &&
+      (trace === undefined || TraceContext.traceIdOf(task.trace) === trace) &&
       (wanted === undefined || wanted.has(failure?.tag ?? "")) &&
       (kinds === undefined || failure !== null && kinds.includes(failure.kind)) &&
       (part === undefined || failure !== null && hasText(failure.message, part)) &&

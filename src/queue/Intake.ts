@@ -9,6 +9,7 @@ import type { NewTask, TaskRecord } from "../domain/TaskRecord.ts"
 import * as TaskRecords from "../domain/TaskRecord.ts"
 import type { Merge } from "../domain/Uniqueness.ts"
 import type * as Metrics from "../observability/Metrics.ts"
+import * as Tracing from "../observability/Tracing.ts"
 import { bytesOf, refusalOf } from "../store/Admission.ts"
 import type { Accepted, EnqueueAnswer, TaskStore } from "../store/TaskStore.ts"
 import { fromRecord, type StoredTask } from "./StoredTask.ts"
@@ -44,16 +45,19 @@ export const make = (
   defaults: { readonly maxRetries: number; readonly limits: QueueLimits.Rules },
   recorder: Metrics.Recorder
 ) => {
-  const toTask = (submission: Submission): Effect.Effect<NewTask> =>
+  const toTask = (submission: Submission, trace: string | undefined): Effect.Effect<NewTask> =>
     submission.options.id === undefined
-      ? Effect.map(newId, (id) => toNewTask(submission, id, defaults))
-      : Effect.succeed(toNewTask(submission, submission.options.id, defaults))
+      ? Effect.map(newId, (id) => traced(toNewTask(submission, id, defaults), trace))
+      : Effect.succeed(traced(toNewTask(submission, submission.options.id, defaults), trace))
 
   /** Most come alone, and a loop of effects costs more than what it does for one. */
-  const toNewTasks = (submissions: ReadonlyArray<Submission>): Effect.Effect<ReadonlyArray<NewTask>> =>
+  const toNewTasks = (
+    submissions: ReadonlyArray<Submission>,
+    trace: string | undefined
+  ): Effect.Effect<ReadonlyArray<NewTask>> =>
     submissions.length === 1
-      ? Effect.map(toTask(submissions[0]!), (task) => [task])
-      : Effect.forEach(submissions, toTask)
+      ? Effect.map(toTask(submissions[0]!, trace), (task) => [task])
+      : Effect.forEach(submissions, (submission) => toTask(submission, trace))
 
   const received = (
     tasks: ReadonlyArray<NewTask>,
@@ -67,10 +71,11 @@ export const make = (
   }
 
   const trySubmit = (submissions: ReadonlyArray<Submission>) =>
-    Effect.flatMap(
-      toNewTasks(submissions),
-      (tasks) => Effect.flatMap(store.enqueue([tasks]), ([answer]) => received(tasks, answer!))
-    )
+    Tracing.enqueueing(submissions, (trace) =>
+      Effect.flatMap(
+        toNewTasks(submissions, trace),
+        (tasks) => Effect.flatMap(store.enqueue([tasks]), ([answer]) => received(tasks, answer!))
+      ))
 
   const enqueue = (
     submissions: ReadonlyArray<Submission>,
@@ -123,7 +128,9 @@ export const make = (
     ): Effect.Effect<ReadonlyArray<NewTask>, InvalidOption> =>
       Effect.suspend(() => {
         const invalid = invalidOption(submissions, whenFull) ?? QueueLimits.tooLarge(submissions, defaults.limits)
-        return invalid === undefined ? toNewTasks(submissions) : Effect.fail(invalid)
+        return invalid === undefined
+          ? Tracing.enqueueing(submissions, (trace) => toNewTasks(submissions, trace))
+          : Effect.fail(invalid)
       }),
     /** Counts tasks that something else has stored. */
     count: (tasks: ReadonlyArray<NewTask>, accepted: ReadonlyArray<Accepted>): void =>
@@ -141,6 +148,8 @@ export const make = (
         })
   }
 }
+
+const traced = (task: NewTask, trace: string | undefined): NewTask => trace === undefined ? task : { ...task, trace }
 
 /** What a queue takes its tasks in with. */
 export type Intake = ReturnType<typeof make>

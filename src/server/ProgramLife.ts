@@ -8,6 +8,7 @@ import * as DurationText from "../domain/DurationText.ts"
 import * as Engine from "../engine/Engine.ts"
 import { WorkerPool } from "../worker/WorkerPool.ts"
 import * as ConfiguredLog from "./ConfiguredLog.ts"
+import * as ConfiguredTelemetry from "./ConfiguredTelemetry.ts"
 import * as StoreOutOfReach from "./StoreOutOfReach.ts"
 
 /** Reads the configuration and runs what is made of it until it is interrupted. The log is the settings' own. */
@@ -21,7 +22,7 @@ export const launch = <A, E, R>(layerOf: (settings: Settings.Settings) => Layer.
     })
     return yield* Effect.provide(
       Effect.onInterrupt(running, () => Effect.logInfo("stopped")),
-      ConfiguredLog.layer(settings)
+      Layer.provideMerge(ConfiguredTelemetry.layer, ConfiguredLog.layer(settings))
     )
   })
 

@@ -64,7 +64,8 @@ const http = (settings: Settings.Settings, { host, requireKeys }: ListenAddress.
         trustedProxies: settings.trustedProxies,
         maxConnections,
         logRequests: settings.requestLog,
-        dashboard: settings.dashboard
+        dashboard: settings.dashboard,
+        traceUrl: settings.traceUrl
       }))
   )
 

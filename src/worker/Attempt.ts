@@ -7,6 +7,7 @@ import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
 import type { StepHost } from "../flow/StepJournal.ts"
 import { Steps } from "../flow/Steps.ts"
+import type { AttemptSpans } from "../observability/Tracing.ts"
 import { AttemptBreakers, type BreakerHost } from "./AttemptBreakers.ts"
 import { AttemptLimits, type LimitHost } from "./AttemptLimits.ts"
 import type { Gathering } from "./Gathering.ts"
@@ -76,6 +77,10 @@ export class Attempt implements HandlerContext<any> {
   private readonly host: AttemptHost
   private knownLimits: AttemptLimits | undefined
   private knownBreakers: AttemptBreakers | undefined
+  /** Its spans, where the program has a tracer. */
+  spans: AttemptSpans | undefined
+  /** What its log lines are annotated with. */
+  annotations: Readonly<Record<string, unknown>> = {}
   /** The steps that its handler has asked for; nothing where it has none. */
   knownSteps: Steps | undefined
 

@@ -85,8 +85,6 @@ const stackOf = (failure: TaskFailure): ReadonlyArray<string> => failure.stack =
 
 const annotated = (attempt: Attempt, log: Effect.Effect<void>): Effect.Effect<void> =>
   Effect.annotateLogs(log, {
-    worker_id: `${attempt.instance}/${attempt.slot}`,
-    job_id: attempt.id,
-    attempt: attempt.attempt,
+    ...attempt.annotations,
     duration: Math.round((attempt.endedAt - attempt.startedAt) * 1000) / 1000
   })

@@ -63,7 +63,7 @@ export const start = Effect.fnUntraced(function*(options: {
   /** Has to be done before each claim. */
   readonly beforeClaim: Effect.Effect<void, StoreError>
   /** Starts tasks in free slots. */
-  readonly begin: (claimed: ReadonlyArray<Runnable>) => void
+  readonly begin: (claimed: ReadonlyArray<Runnable>, claimMs: number) => void
 }) {
   const { load, recorder, registry, request, shares, slots, store, tally, work } = options
   let nonce = options.firstNonce
@@ -117,12 +117,12 @@ export const start = Effect.fnUntraced(function*(options: {
         tally?.started(task.queue, task.type, now - task.dueAt)
         if (task.startBy !== null) recorder.started(task.queue, task.type, now > task.startBy)
         load.claimed(load.waitForSlot(now - task.dueAt, since))
-        runnable.push({ task, handler })
+        runnable.push({ task, handler, waitedMs: now - task.dueAt })
       }
     }
     const wait = nextDueAt === null ? options.pollMs : Math.min(options.pollMs, Math.max(1, nextDueAt - now))
     shares?.answered(tasks.length, limit, options.monotonicMs() + wait)
-    options.begin(runnable)
+    options.begin(runnable, options.monotonicMs() - since)
     if (orphans.length > 0) yield* Effect.retry(store.settle(orphans), giveBack)
     if (shares !== undefined || tasks.length >= limit) return 0
     load.exhausted(since)

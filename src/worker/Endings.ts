@@ -55,6 +55,7 @@ export class Endings {
     this.attempts.ended(now)
     if (settlement === undefined) {
       this.attempts.forget(attempt)
+      attempt.spans?.settled("lost", false)
       this.slots.release(attempt.slot, attempt.queue)
       return undefined
     }

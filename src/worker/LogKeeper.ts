@@ -85,7 +85,7 @@ export const start = Effect.fnUntraced(function*(options: {
     let one = lines.get(attempt)
     if (one === undefined) lines.set(attempt, one = new AttemptLines(attempt))
     if (waitingBytes > maxWaitingBytes) one.buffer.skip()
-    else one.buffer.add((n) => LogLine.encode(n, line))
+    else one.buffer.add((n) => LogLine.encode(n, line, attempt.annotations))
     wait(one)
   })
 

@@ -1,8 +1,10 @@
 /** Runs each claimed task in a fiber of its own, and judges how the attempt ended. */
-import { type Clock, Context, Effect, Exit, Logger } from "effect"
+import { type Clock, Context, Effect, Exit, Logger, References, Tracer } from "effect"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import type { Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
+import * as Tracing from "../observability/Tracing.ts"
+import { AttemptSpans } from "../observability/Tracing.ts"
 import { Attempt, type AttemptHost } from "./Attempt.ts"
 import type { Attempts } from "./Attempts.ts"
 import type { Deadlines } from "./Deadlines.ts"
@@ -17,6 +19,15 @@ import { TaskContext } from "./TaskContext.ts"
 export interface Runnable {
   readonly task: ClaimedTask
   readonly handler: Handler
+  /** How long it was due when it was claimed, in milliseconds. */
+  readonly waitedMs: number
+}
+
+/** What the attempts of a handler have in common. */
+interface HandlerContext {
+  readonly services: Context.Context<never>
+  readonly annotations: Readonly<Record<string, unknown>>
+  readonly tracer: Tracer.Tracer | undefined
 }
 
 /** Gets what handlers log, besides the loggers that they have. */
@@ -39,12 +50,16 @@ export const make = Effect.fnUntraced(function*(options: {
 }) {
   const { attempts, clock, deadlines, endings } = options
   const context = yield* Effect.context<never>()
-  const contexts = new WeakMap<Handler, Context.Context<never>>()
+  const contexts = new WeakMap<Handler, HandlerContext>()
 
   /** What a handler's fibers run with: the pool's context, the services of the handler's layer, and the pool's logger. */
-  const contextOf = (handler: Handler): Context.Context<never> => {
+  const contextOf = (handler: Handler): HandlerContext => {
     let known = contexts.get(handler)
-    if (known === undefined) contexts.set(handler, known = logging(Context.merge(context, handler.services)))
+    if (known === undefined) {
+      const services = logging(Context.merge(context, handler.services))
+      const annotations = Context.get(services, References.CurrentLogAnnotations)
+      contexts.set(handler, known = { services, annotations, tracer: Tracing.tracerOf(services) })
+    }
     return known
   }
 
@@ -59,6 +74,7 @@ export const make = Effect.fnUntraced(function*(options: {
 
   /** Called when an attempt's fiber has ended, outside of it, where nothing interrupts. Nearly all succeed. */
   const conclude = (attempt: Attempt, exit: Exit.Exit<string, unknown>): void => {
+    attempt.spans?.ran(exit)
     if (Exit.isSuccess(exit)) tell(attempt, Executor.complete(attempt, exit.value), exit)
     else fork(Effect.map(Executor.decide(attempt, exit), (settlement) => tell(attempt, settlement, exit)))
   }
@@ -75,20 +91,39 @@ export const make = Effect.fnUntraced(function*(options: {
     if (rest !== undefined) fork(rest)
   }
 
-  const start = ({ handler, task }: Runnable): void => {
+  /** What one attempt runs with: its log lines are annotated, and are of the trace that it belongs to. */
+  const servicesOf = (attempt: Attempt, handler: Handler, waitedMs: number, claimMs: number) => {
+    const { annotations, services, tracer } = contextOf(handler)
+    const { task } = attempt
+    if (tracer !== undefined) {
+      attempt.spans = new AttemptSpans(tracer, clock, attempt, { trace: task.trace, waitedMs, claimMs })
+    }
+    const span = attempt.spans?.run ?? Tracing.spanOf(task.trace)
+    attempt.annotations = {
+      worker_id: `${attempt.instance}/${attempt.slot}`,
+      job_id: attempt.id,
+      attempt: attempt.attempt,
+      ...span !== undefined && { trace_id: span.traceId }
+    }
+    const known = Context.add(services, TaskContext, attempt)
+    const noted = Context.add(known, References.CurrentLogAnnotations, { ...annotations, ...attempt.annotations })
+    return span === undefined ? noted : Context.add(noted, Tracer.ParentSpan, span)
+  }
+
+  const start = ({ handler, task, waitedMs }: Runnable, claimMs: number): void => {
     const now = MonotonicClock.exactMillis(clock)
     const timeoutMs = task.timeoutMs ?? options.timeoutMs
     const attempt = new Attempt(task, handler.definition, options.slots.take(task.queue), now, timeoutMs, options.host)
     attempts.started(attempt)
-    const run = Effect.runForkWith(Context.add(contextOf(handler), TaskContext, attempt))
+    const run = Effect.runForkWith(servicesOf(attempt, handler, waitedMs, claimMs))
     const fiber = run(Effect.suspend(() => Executor.perform(handler, attempt)))
     attempt.runsIn(fiber)
     fiber.addObserver((exit) => conclude(attempt, exit))
     deadlines.watch(attempt)
   }
 
-  return (claimed: ReadonlyArray<Runnable>): void => {
-    endings.together(() => claimed.forEach(start))
+  return (claimed: ReadonlyArray<Runnable>, claimMs: number): void => {
+    endings.together(() => claimed.forEach((runnable) => start(runnable, claimMs)))
     options.onStarted()
   }
 })

@@ -41,6 +41,15 @@ export const endsOf = (
   return ends
 }
 
+/** Ends the spans of attempts that the store has answered for. */
+export const endSpans = (batch: ReadonlyArray<Ending>, answers: ReadonlyArray<SettleAnswer>): void =>
+  batch.forEach((ending, index) => {
+    const { spans } = ending.attempt
+    if (spans === undefined) return
+    const outcome = answers[index] === "stale" ? undefined : kept(ending, answers[index])
+    spans.settled(outcome?.toLowerCase() ?? "lost", outcome === "Fail" || outcome === "Retry")
+  })
+
 /** Endings sent to the store together at most. */
 const maxBatch = 1024
 

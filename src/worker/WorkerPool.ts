@@ -288,6 +288,7 @@ const startSettling = (
     flushForMs: Duration.toMillis(flushPeriod) * (1 - LogKeeper.shareOfFlush),
     onSettled: (batch, answers) => {
       recorder.settled(Settler.endsOf(batch, answers))
+      Settler.endSpans(batch, answers)
       if (tally !== undefined) PoolTally.add(tally, batch, answers)
       recorder.slots(slots.size, attempts.active)
       const settled = log.settled(batch, answers)

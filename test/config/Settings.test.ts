@@ -94,6 +94,12 @@ describe("each variable", () => {
     ["TASKFORGE_MAX_CONNECTIONS", "5", "maxConnections", 5],
     ["TASKFORGE_DASHBOARD", "0", "dashboard", false],
     ["TASKFORGE_STATISTICS", "0", "statistics", false],
+    [
+      "TASKFORGE_TRACE_URL",
+      "https://traces.example.org/{trace_id}?a",
+      "traceUrl",
+      "https://traces.example.org/{trace_id}?a"
+    ],
     ["TASKFORGE_REQUEST_LOG", "off", "requestLog", false],
     ["WORKER_NUM_WORKERS", "100", "workers", 100],
     ["WORKER_COUNT", "1", "workers", 1],
@@ -184,6 +190,7 @@ describe("each variable", () => {
     TASKFORGE_TRUSTED_PROXIES: ["proxy", "10.0.0.0/99", "10.0.0.1,"],
     TASKFORGE_MAX_CONNECTIONS: ["0", "many"],
     TASKFORGE_DASHBOARD: ["no way"],
+    TASKFORGE_TRACE_URL: ["javascript:alert({trace_id})", "https://traces.example.org/", "ftp://x/{trace_id}"],
     TASKFORGE_REQUEST_LOG: ["loud"],
     WORKER_NUM_WORKERS: ["0", "-1", "ten"],
     WORKER_COUNT: ["0"],

@@ -151,7 +151,10 @@ export const MeJson = Schema.Struct({
   version: Schema.String.annotate({ description: "The server's" }),
   instance: Schema.String.annotate({ description: "The one that answers" }),
   time_zone: Schema.String.annotate({ description: "The server's, as the IANA names it" }),
-  timestamp: Timestamp.annotate({ description: "The server's clock" })
+  timestamp: Timestamp.annotate({ description: "The server's clock" }),
+  trace_url: Schema.optionalKey(Schema.String).annotate({
+    description: "Where traces are shown, with {trace_id} in place of the id; left out where it is not configured"
+  })
 }).annotate({ identifier: "Me" })
 
 const answersOfHealth = [

@@ -4,6 +4,7 @@ import * as Bounds from "../../domain/Bounds.ts"
 import { Rfc3339 } from "../../domain/Rfc3339.ts"
 import { FailureKind } from "../../domain/TaskRecord.ts"
 import { TaskState } from "../../domain/TaskState.ts"
+import * as TraceContext from "../../domain/TraceContext.ts"
 import type { StoredFilter, TaskFilter } from "../../operation/TaskFilter.ts"
 import { listOf, Name, within } from "./RequestValues.ts"
 import { instant, Timestamp, timestamp } from "./TaskJson.ts"
@@ -17,6 +18,12 @@ const SearchText = Schema.String.check(
   Schema.isMaxLength(Bounds.maxSearchLength)
 )
 
+const TraceId = Schema.String.check(
+  Schema.makeFilter((text: string) =>
+    TraceContext.isTraceId(text) ? undefined : "Expected 32 hexadecimal digits in lower case"
+  )
+)
+
 /** Which tasks are meant. */
 export const TaskFilterJson = Schema.Struct({
   id: several(Schema.String).annotate({ description: "Only these tasks" }),
@@ -27,6 +34,7 @@ export const TaskFilterJson = Schema.Struct({
     Schema.String.check(within(Bounds.key), Schema.isMaxLength(Bounds.maxKeyLength))
   ).annotate({ description: "Only tasks with this idempotency key" }),
   instance: Schema.optionalKey(Name).annotate({ description: "Only tasks that this instance has claimed last" }),
+  trace: Schema.optionalKey(TraceId).annotate({ description: "Only tasks that were enqueued in this trace" }),
   tag: several(Schema.String).annotate({ description: "Only tasks whose latest error has one of these tags" }),
   kind: several(FailureKind).annotate({ description: "Only tasks whose latest failure is one of these kinds" }),
   text: Schema.optionalKey(SearchText).annotate({
@@ -56,6 +64,7 @@ export const filterQuery = {
   queue: Schema.optionalKey(listOf(Schema.String)),
   key: TaskFilterJson.fields.key,
   instance: TaskFilterJson.fields.instance,
+  trace: TaskFilterJson.fields.trace,
   tag: Schema.optionalKey(listOf(Schema.String)),
   kind: Schema.optionalKey(listOf(FailureKind)),
   text: TaskFilterJson.fields.text,
@@ -76,6 +85,7 @@ export const ShownFilterJson = Schema.Struct({
   queue: Texts,
   key: Schema.optionalKey(Schema.String),
   instance: Schema.optionalKey(Schema.String),
+  trace: Schema.optionalKey(Schema.String),
   tag: Texts,
   kind: Schema.optionalKey(Schema.Array(FailureKind)),
   text: Schema.optionalKey(Schema.String),
@@ -93,7 +103,7 @@ const lists = [["id", "ids"], ["status", "states"], ["type", "types"], ["queue",
   "kind",
   "kinds"
 ]] as const
-const same = ["key", "instance", "text", "payload"] as const
+const same = ["key", "instance", "trace", "text", "payload"] as const
 const times = [["created_since", "createdSince"], ["created_before", "createdBefore"], ["ended_since", "endedSince"], [
   "ended_before",
   "endedBefore"

@@ -9,6 +9,7 @@ import * as PgTypes from "@effect/sql-pg/PgTypes"
 import { type Cause, Clock, Context, Effect, Result, Schedule } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { StoreError } from "../../domain/Errors.ts"
+import { inParentOnly } from "../../domain/Spans.ts"
 import type { Refusals } from "../WriteHealth.ts"
 import * as Failure from "./Failure.ts"
 
@@ -106,7 +107,7 @@ export const make = (
         Effect.fail(error)
       )
     })
-    return Effect.withFiber((fiber) => {
+    return inParentOnly(Effect.withFiber((fiber) => {
       // inside a transaction only its owner can run it again
       if (Context.getOrUndefined(fiber.context, client.transactionService) !== undefined) return typed
       const clock = fiber.getRef(Clock.Clock)
@@ -114,7 +115,7 @@ export const make = (
       const isMoment = (error: unknown) =>
         mayRepeat(error) && clock.monotonicTimeNanosUnsafe() - startedAt < BigInt(maxPassingMs) * 1_000_000n
       return Effect.retry(typed, { schedule: pauses, while: isMoment })
-    })
+    }))
   }
 
   const statements = (isSafe: (error: StoreError) => boolean): Statements => ({

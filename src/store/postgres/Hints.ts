@@ -10,6 +10,7 @@ import type { PgClient } from "@effect/sql-pg/PgClient"
 import { Clock, type Context, Effect, Latch, Option, Queue, Random, Schedule, type Scope } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
+import { inParentOnly } from "../../domain/Spans.ts"
 import { decodeHints, type Hint, Listeners, type Notifier, Outbox, work } from "../Notifier.ts"
 
 /** Time between two notifications of one process at least, in milliseconds. */
@@ -99,7 +100,7 @@ export const make = Effect.fnUntraced(function*(
     sentAt = now()
     const next = outbox.take()
     if (outbox.isEmpty) some.closeUnsafe()
-    yield* client.unsafe(notify, [channel, JSON.stringify({ from, ...next })])
+    yield* inParentOnly(client.unsafe(notify, [channel, JSON.stringify({ from, ...next })]))
   })
   // a hint that cannot be sent is found by polling
   yield* Effect.forkScoped(Effect.forever(Effect.ignoreCause(send)))

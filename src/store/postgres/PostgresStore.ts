@@ -11,6 +11,7 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import * as Bounds from "../../domain/Bounds.ts"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
+import { apart } from "../../domain/Spans.ts"
 import { Budget } from "../Admission.ts"
 import * as Coalescer from "../Coalescer.ts"
 import { demandSettings, type ServerServices, settingNames, type StoreSettings } from "../Driver.ts"
@@ -326,7 +327,7 @@ const make = Effect.fnUntraced(function*(
     Context.add(EventLog, Events.make(database)),
     Context.add(RateLimiterStore, yield* RateLimits.make(database))
   )
-})
+}, apart)
 
 /** What cannot work is said at once, not found out under load. */
 const check = (client: Pg.PgClient, schema: string): Effect.Effect<void, StoreIncompatible> => {
