@@ -190,7 +190,7 @@ describe("each variable", () => {
     TASKFORGE_TRUSTED_PROXIES: ["proxy", "10.0.0.0/99", "10.0.0.1,"],
     TASKFORGE_MAX_CONNECTIONS: ["0", "many"],
     TASKFORGE_DASHBOARD: ["no way"],
-    TASKFORGE_TRACE_URL: ["javascript:alert({trace_id})", "https://traces.example.org/", "ftp://x/{trace_id}"],
+    TASKFORGE_TRACE_URL: ["javascript:alert({trace_id})", "https://traces.example.org/", "traces {trace_id}"],
     TASKFORGE_REQUEST_LOG: ["loud"],
     WORKER_NUM_WORKERS: ["0", "-1", "ten"],
     WORKER_COUNT: ["0"],
