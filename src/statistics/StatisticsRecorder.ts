@@ -69,7 +69,7 @@ const record = Effect.fnUntraced(function*(
   const process = (yield* random.uuidV4()).slice(0, 13)
   const recorder = make(yield* RecordStore, tally, instance, process, sample, () => MonotonicClock.exactMillis(clock))
   yield* Effect.addFinalizer(() => Effect.timeoutOption(recorder.finish, flushFor))
-  yield* supervisor.loop("statistics", recorder.step)
+  yield* supervisor.loop("statistics", recorder.step, { when: recorder.wait })
 })
 
 const make = (
@@ -166,14 +166,18 @@ const make = (
   })
 
   return {
-    step: Effect.gen(function*() {
+    /** Waits until there is something to do. It is no part of the step: one that failed would look as if it failed for as long. */
+    wait: Effect.gen(function*() {
       // Without slots there is nothing to tell until something happens
       if (instance === "" && pages.every(({ isWritten }) => isWritten)) yield* tally.some.await
-      if (aheadMs === undefined) yield* askClock
+      if (aheadMs === undefined) return
       if (storeNow() >= startMs + stepMs) startMs = Levels.startOf(storeNow(), stepMs)
       yield* Effect.sleep(Math.max(1, startMs + stepMs - storeNow()))
+    }),
+    step: Effect.suspend(() => {
+      if (aheadMs === undefined) return askClock
       // Where the sleep was short by a fraction of a millisecond, the bucket goes on
-      if (storeNow() >= startMs + stepMs - 1) yield* flush
+      return storeNow() >= startMs + stepMs - 1 ? flush : Effect.void
     }),
     finish: Effect.suspend(() => {
       if (aheadMs === undefined) return Effect.void

@@ -10,7 +10,7 @@ import type { ClaimedTask } from "../domain/TaskRecord.ts"
 import type { Recorder } from "../observability/Metrics.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { Tally } from "../observability/Tally.ts"
-import type { ClaimRequest, TaskStore } from "../store/TaskStore.ts"
+import { type ClaimRequest, promotion, type TaskStore } from "../store/TaskStore.ts"
 import type { HandlerRegistry } from "./HandlerRegistry.ts"
 import * as Heartbeat from "./Heartbeat.ts"
 import type { PoolLoad } from "./PoolLoad.ts"
@@ -196,8 +196,13 @@ export const start = Effect.fnUntraced(function*(options: {
   yield* options.supervisor.loop(
     "claimer",
     Effect.gen(function*() {
-      yield* slots.awaitFree
       lookingSince = options.monotonicMs()
+      // All were taken since a step failed, or taken away. Whether the store answers again must not wait for one
+      if (slots.free === 0) {
+        yield* store.claim(promotion)
+        wait = Effect.void
+        return
+      }
       // Closed before claiming: work announced from here on opens the latch again.
       work.closeUnsafe()
       // In a fiber of its own, so that its answer is not lost when this loop is interrupted.
@@ -206,6 +211,6 @@ export const start = Effect.fnUntraced(function*(options: {
       wait = ms > 0 ? workWithin(ms) : Effect.yieldNow
     }),
     // A store that is back is found as soon as new work is
-    { when: Effect.suspend(() => wait), maxBackoff: options.pollMs }
+    { when: Effect.andThen(Effect.suspend(() => wait), slots.awaitFree), maxBackoff: options.pollMs }
   )
 })

@@ -3,10 +3,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, DateTime, Effect, Layer } from "effect"
 import * as StoreWatch from "../../src/maintenance/StoreWatch.ts"
 import { Supervisor } from "../../src/observability/Supervisor.ts"
+import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import type { Room } from "../../src/store/WriteHealth.ts"
 import * as Task from "../../src/Task.ts"
 import { maxClockOffMs } from "../../src/worker/Claimer.ts"
+import { WorkerPool } from "../../src/worker/WorkerPool.ts"
 import { Gate } from "../engine/Gate.ts"
 import { Logs, pass, reaches, withEngine, withStore } from "../engine/TestEngine.ts"
 import { TestStore } from "../engine/TestStore.ts"
@@ -84,6 +86,25 @@ describe("a pool that stands still", () => {
         store.up()
         yield* pass("10 seconds")
         yield* reaches(id, "completed")
+        assert.deepStrictEqual(yield* parts, [])
+      })
+    ))
+
+  it.effect("is in trouble no longer than its store, though it has no slots by then", () =>
+    withEngine(
+      { handlers, worker: { concurrency: 1, pollInterval: "1 second" } },
+      Effect.gen(function*() {
+        const store = yield* TestStore
+        const pool = yield* WorkerPool
+        const queue = yield* TaskQueue
+        store.down("claim")
+        yield* pass("10 seconds")
+        assert.deepStrictEqual(yield* parts, ["claimer"])
+        yield* queue.drain(pool.instance)
+        yield* pass("10 seconds")
+        assert.deepStrictEqual(yield* parts, ["claimer"])
+        store.up()
+        yield* pass("10 seconds")
         assert.deepStrictEqual(yield* parts, [])
       })
     ))
