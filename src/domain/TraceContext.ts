@@ -2,7 +2,7 @@
  * Which span a task was enqueued in: the trace context of W3C, kept with the task as text. A task that was enqueued outside of every
  * trace has none.
  *
- * The text is a `traceparent`; where one write enqueued many tasks it ends with {@link fannedOut}, because each of these has a trace
+ * The text is a `traceparent`; where one write enqueued many tasks it ends with `-many`, because each of these has a trace
  * of its own, with a link to the write.
  */
 
@@ -20,7 +20,7 @@ export interface StoredContext extends TraceContext {
 }
 
 /** What follows the context of a task that was enqueued together with others. */
-export const fannedOut = "-many"
+const fannedOut = "-many"
 
 const traceparent = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
 

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Schedule, Tracer } from "effect"
 import * as Engine from "../../src/engine/Engine.ts"
+import type { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import * as Step from "../../src/Step.ts"
 import type { EventLog } from "../../src/store/EventLog.ts"
 import type { InstanceStore } from "../../src/store/InstanceStore.ts"
@@ -33,7 +34,10 @@ const until = (isSo: () => boolean) =>
 const traces = (name: string, layer: () => Layer.Layer<StoreServices, unknown>) =>
   describe(`Traces on ${name}`, () => {
     /** An engine that is started inside of a span, as a program's layers may be. */
-    const engine = (spans: Spans, handler: (attempt: number) => Effect.Effect<unknown, never, TaskContext>) =>
+    const engine = (
+      spans: Spans,
+      handler: (attempt: number) => Effect.Effect<unknown, never, TaskContext | TaskQueue>
+    ) =>
       Engine.layer(
         Layer.merge(
           Work.toLayer((_, { attempt }) => Effect.asVoid(handler(attempt))),
@@ -134,7 +138,7 @@ const traces = (name: string, layer: () => Layer.Layer<StoreServices, unknown>) 
             task!.traceId
           ]
         )
-      }).pipe(Effect.provide(engine(spans, () => Effect.orDie(Other.enqueue()) as Effect.Effect<unknown>)))
+      }).pipe(Effect.provide(engine(spans, () => Effect.orDie(Other.enqueue()))))
     })
   })
 
