@@ -55,6 +55,8 @@ export interface AttemptHost extends LimitHost {
  */
 export type EarlyCompletion = "none" | "written" | "doubted" | "final"
 
+const none = {}
+
 /** One running attempt: the claimed task, the fiber that runs it, and what is known about its end. */
 export class Attempt implements HandlerContext<any> {
   readonly task: ClaimedTask
@@ -80,7 +82,7 @@ export class Attempt implements HandlerContext<any> {
   /** Its spans, where the program has a tracer. */
   spans: AttemptSpans | undefined
   /** What its log lines are annotated with. */
-  annotations: Readonly<Record<string, unknown>> = {}
+  annotations: Readonly<Record<string, unknown>> = none
   /** The steps that its handler has asked for; nothing where it has none. */
   knownSteps: Steps | undefined
 
