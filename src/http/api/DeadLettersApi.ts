@@ -7,21 +7,19 @@ import { FailureKind } from "../../domain/TaskRecord.ts"
 import type { DeadLetterGroups, DeadLetterPart } from "../../queue/DeadLetters.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { NeededRole } from "./NeededRole.ts"
-import { listOf, PageSize, pageSize, TaskCursor, within } from "./RequestValues.ts"
+import { PageSize, pageSize, TaskCursor, within } from "./RequestValues.ts"
+import * as TaskFilterJson from "./TaskFilterJson.ts"
 import { instant, TaskPageJson, Timestamp, timestamp } from "./TaskJson.ts"
 
-const SearchText = Schema.String.check(
-  within(Bounds.searchText),
-  Schema.isNonEmpty(),
-  Schema.isMaxLength(Bounds.maxSearchLength)
-)
+const { queue, tag, text, type } = TaskFilterJson.filterQuery
+const { SearchText } = TaskFilterJson
 const Instant = Rfc3339.check(within(Bounds.runAt))
 
 const filterQuery = {
-  type: Schema.optionalKey(listOf(Schema.String)),
-  queue: Schema.optionalKey(listOf(Schema.String)),
-  tag: Schema.optionalKey(listOf(Schema.String)),
-  text: Schema.optionalKey(SearchText),
+  type,
+  queue,
+  tag,
+  text,
   since: Schema.optionalKey(Instant),
   before: Schema.optionalKey(Instant)
 }

@@ -12,7 +12,8 @@ import { instant, Timestamp, timestamp } from "./TaskJson.ts"
 const several = <S extends Schema.Constraint>(item: S) =>
   Schema.optionalKey(Schema.Array(item).check(Schema.isNonEmpty(), Schema.isMaxLength(Bounds.maxIds)))
 const Instant = Rfc3339.check(within(Bounds.runAt))
-const SearchText = Schema.String.check(
+/** A part of an error's message that is looked for. */
+export const SearchText = Schema.String.check(
   within(Bounds.searchText),
   Schema.isNonEmpty(),
   Schema.isMaxLength(Bounds.maxSearchLength)
