@@ -1,11 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Context, Effect, Layer, Schedule, Schema } from "effect"
+import { Clock, Context, Effect, Layer, Schedule, Schema, Tracer } from "effect"
 import * as Task from "../../src/Task.ts"
 import { TaskContext } from "../../src/worker/TaskContext.ts"
-import { pass, passing, quiesce, reaches, record, withEngine } from "../engine/TestEngine.ts"
+import { Logs, pass, passing, quiesce, reaches, record, withEngine } from "../engine/TestEngine.ts"
 import { TestStore } from "../engine/TestStore.ts"
 
 const Work = Task.make("work", { queue: "lane", retry: { schedule: Schedule.spaced("1 second") } })
+
+const traceId = "4bf92f3577b34da6a3ce929d0e0e4736"
+const spanId = "00f067aa0ba902b7"
 
 describe("a handler", () => {
   it.effect("knows the attempt it runs in", () => {
@@ -27,6 +30,26 @@ describe("a handler", () => {
       })
     )
   })
+
+  it.effect("logs lines that name its task, also where the program annotates its own", () =>
+    withEngine(
+      {
+        handlers: Work.toLayer(() => Effect.annotateLogs(Effect.logInfo("mine"), { tenant: "acme" })),
+        instance: "here"
+      },
+      Effect.gen(function*() {
+        const { id } = yield* Work.enqueue().pipe(Effect.withParentSpan(Tracer.externalSpan({ traceId, spanId })))
+        yield* reaches(id, "completed")
+        const line = (yield* Logs).find(({ message }) => message === "mine")
+        assert.deepStrictEqual(line?.annotations, {
+          worker_id: "here/1",
+          job_id: id,
+          attempt: 1,
+          trace_id: traceId,
+          tenant: "acme"
+        })
+      })
+    ))
 
   it.effect("gets a slot that no other attempt has at the time", () => {
     const busy = new Set<number>()
