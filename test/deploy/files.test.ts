@@ -20,10 +20,10 @@ const settings = Object.values(table).flatMap((setting) => setting.names as Read
 type Yaml = any
 
 /** A program that a test asks. Without it the test is skipped loudly, or fails where `CI` is set. */
-const needed = (context: TestContext, name: string): string => {
+const needed = (context: TestContext, name: string, isInDebian = true): string => {
   const binary = findBinary([name])
   if (binary !== undefined) return binary
-  if ((process.env["CI"] ?? "") !== "") assert.fail(`There is no ${name}`)
+  if (isInDebian && (process.env["CI"] ?? "") !== "") assert.fail(`There is no ${name}`)
   console.warn(`SKIPPED: there is no ${name}`)
   return context.skip(`there is no ${name}`)
 }
@@ -64,7 +64,8 @@ describe("the files for deployments", () => {
       overlay: string,
       more: ReadonlyArray<string> = []
     ): ReadonlyArray<Yaml> => {
-      const kubectl = needed(context, "kubectl")
+      // what Debian 12 has is too old to know components
+      const kubectl = needed(context, "kubectl", false)
       const copy = join(folder, `kubernetes-${overlay}-${more.length}`)
       cpSync(join(deploy, "kubernetes"), copy, { recursive: true })
       const place = join(copy, "overlays", overlay)
