@@ -25,6 +25,7 @@ import {
   decideReopen,
   decideRerun,
   decideReschedule,
+  decideRescue,
   decideSettle,
   type Decision,
   demandSettings,
@@ -168,13 +169,15 @@ const taskStore = (clock: Clock.Clock, tasks: Tasks): TaskStore["Service"] => {
         })
       ),
     rerun: (refs) =>
-      at((now) =>
-        refs.map((ref) => {
+      at((now) => {
+        const answers = refs.map((): RerunAnswer => ({ _tag: "unknown" }))
+        for (const place of Dependencies.dependenciesFirst(refs.map(Seen.idOf), (id) => tasks.after.get(id) ?? [])) {
+          const ref = refs[place]!
           const task = tasks.byId.get(Seen.idOf(ref))
-          if (task === undefined) return { _tag: "unknown" }
-          return tasks.decided(task, tasks.decideRerun(task, now, ref))
-        })
-      ),
+          if (task !== undefined) answers[place] = tasks.decided(task, tasks.decideRerun(task, now, ref))
+        }
+        return answers
+      }),
     reopen: (ids, options) =>
       at((now) =>
         ids.map((id) => {
@@ -243,7 +246,7 @@ class Tasks {
   /** By key, which task was the last to have it. */
   private readonly owners = new Map<string, string>()
   /** What tasks depend on, and which of that they still wait for. */
-  private readonly after = new Map<string, ReadonlyArray<string>>()
+  readonly after = new Map<string, ReadonlyArray<string>>()
   private readonly open = new Map<string, Set<string>>()
   readonly aftermath = new Dependencies.Aftermath()
   private readonly kinds: Kinds
@@ -609,14 +612,7 @@ class Tasks {
     const expired = this.all(({ leaseUntil }) =>
       leaseUntil !== null && (leaseUntil <= leases.until || leaseUntil > leases.after)
     )
-    return expired.slice(0, request.limit).map((task) => {
-      const { claims: attempt, crashes, id, state, type } = this.apply(
-        task,
-        Settlement.rescue(task, this.maxCrashes, now)
-      )
-      this.totals.crashed++
-      return { id, type, state, crashes, attempt }
-    })
+    return expired.slice(0, request.limit).map((task) => this.decided(task, decideRescue(task, this.maxCrashes, now)))
   }
 
   /** Forgets full buckets, of the next ones: those that are kept go behind all others. */

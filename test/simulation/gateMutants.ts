@@ -92,7 +92,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "room for one noticed, and no more: the next of a lot does not follow",
-    noticedAt: 859,
+    noticedAt: 1548,
     patch: instead(keeper, "take", (original) =>
       function(this: Keeper, line, task) {
         line.from = undefined
@@ -118,7 +118,7 @@ export const gateMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "the end of a holder not noticed: the next of its key waits for ever",
-    noticedAt: 824,
+    noticedAt: 3846,
     patch: instead(keeper, "touch", () => () => {})
   },
   {

@@ -174,9 +174,13 @@ export const invariants: ReadonlyArray<Invariant> = [
     on: at("settle", ({ answers, settlements }, violated) =>
       settlements.forEach(({ _tag, claim, id }, index) => {
         const known = ledger.tasks.get(id)
-        const should = known?.settledClaim === claim
+        // an end of the same task in the same write comes first
+        const before = settlements.findLast((one, place) =>
+          place < index && one.id === id && answers[place] === "applied"
+        )
+        const should = (before?.claim ?? known?.settledClaim) === claim
           ? "already"
-          : ledger.held(claim)?.task.id === id
+          : before === undefined && ledger.held(claim)?.task.id === id
           ? "applied"
           : "stale"
         if (answers[index] !== should) violated(`${_tag} of ${id}#${claim} was ${answers[index]}, not ${should}`)

@@ -144,7 +144,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 5440,
+    noticedAt: 209,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(
@@ -167,7 +167,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
-    noticedAt: 499,
+    noticedAt: 530,
     store: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.flatMap(
