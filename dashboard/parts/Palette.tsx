@@ -153,17 +153,20 @@ const showKeys = () => {
   open.value = "keys"
 }
 
-/** What the buttons at the head of the page do, as commands. */
+/** The buttons at the head of the page that can be pressed, by what they say. */
+const buttonsByName = (): ReadonlyMap<string, HTMLElement> =>
+  new Map(
+    [...document.querySelectorAll<HTMLElement>("main .page-head button, main .page-head a.button")]
+      .filter((button) => !(button instanceof HTMLButtonElement && button.disabled))
+      .map((button) => [button.textContent?.trim() ?? "", button])
+  )
+
+/** What they do, as commands. Looked for again when it is done: the page may have been drawn anew since the commands were listed. */
 const buttonsOfPage = (): ReadonlyArray<Command> =>
-  [...document.querySelectorAll<HTMLElement>("main .page-head button, main .page-head a.button")]
-    .filter((button) => !(button instanceof HTMLButtonElement && button.disabled))
-    .flatMap((button) => {
-      const name = button.textContent?.trim() ?? ""
-      // That one has a command of its own
-      return name === "" || name === "New task"
-        ? []
-        : [{ name, icon: "next", group: "on this page", act: () => button.click() }]
-    })
+  [...buttonsByName().keys()]
+    // that one has a command of its own
+    .filter((name) => name !== "" && name !== "New task")
+    .map((name) => ({ name, icon: "next", group: "on this page", act: () => buttonsByName().get(name)?.click() }))
 
 /** Those whose names have all words, the ones that begin with the text first. */
 const matching = (commands: ReadonlyArray<Command>, text: string): ReadonlyArray<Command> => {

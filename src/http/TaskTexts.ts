@@ -72,6 +72,11 @@ const deadLetterPart: typeof DeadLetterPartJson.Encoded = { type: ["email"], tag
 export const filterParameters = {
   key: { description: "Only tasks with this idempotency key", schema: { type: "string" } },
   instance: { description: "Only tasks that this instance has claimed last", schema: { type: "string" } },
+  trace: {
+    description: "Only tasks that were enqueued in this trace",
+    schema: { type: "string", pattern: "^[0-9a-f]{32}$" },
+    example: "0af7651916cd43dd8448eb211c80319c"
+  },
   tag: {
     description: "Only tasks whose latest error has one of these tags",
     schema: { type: "array", items: { type: "string" } }

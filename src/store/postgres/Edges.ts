@@ -293,12 +293,13 @@ export const reconnectFunction = (schema: string): string =>
     p_tasks bigint[], p_again bigint[], OUT out_tasks text[], OUT out_waits text[], OUT out_dependencies text[]
   ) LANGUAGE plpgsql ${joins} AS $function$
   BEGIN
-    WITH found AS MATERIALIZED (
-      SELECT e.*, d.state >= 3 AND a.seq IS NULL AS is_over, e.nr <= d.told AS is_told FROM unnest(p_tasks) AS n (seq), LATERAL (
+    WITH looked_up AS MATERIALIZED (
+      SELECT e.*, d.state >= 3 AS has_ended, e.nr <= d.told AS is_told FROM unnest(p_tasks) AS n (seq), LATERAL (
         SELECT * FROM ${schema}.edge e WHERE e.task = n.seq OFFSET 0
-      ) e JOIN ${schema}.task d ON ${
-    isOneOf("d.seq", "e.dependency")
-  } LEFT JOIN unnest(p_again) AS a (seq) ON a.seq = d.seq
+      ) e JOIN ${schema}.task d ON ${isOneOf("d.seq", "e.dependency")}
+    ), found AS MATERIALIZED (
+      SELECT l.*, l.has_ended AND a.seq IS NULL AS is_over FROM looked_up l
+      LEFT JOIN unnest(p_again) AS a (seq) ON a.seq = l.dependency
     ), loosened AS (
       UPDATE ${schema}.edge e SET nr = NULL FROM found f
       WHERE f.is_told AND NOT f.is_over AND ${isOneOf("e.task", "f.task")} AND ${isOneOf("e.place", "f.place")}

@@ -76,9 +76,9 @@ export class Dependencies {
     this.bySeq = prepare<Row>(database, `SELECT ${columns} FROM task WHERE seq = ?`)
     this.edgesAmong = prepare<[task: string, dependency: string]>(
       database,
-      `SELECT task.id, other.id FROM json_each(?1) AS given CROSS JOIN task ON task.id = given.value
+      `SELECT task.id, other.id FROM json_each(?) AS given CROSS JOIN task ON task.id = given.value
         CROSS JOIN edge ON edge.task = task.seq CROSS JOIN task AS other ON other.seq = edge.dependency
-        WHERE task.dependencies > 0 AND other.id IN (SELECT value FROM json_each(?1))`
+        WHERE task.dependencies > 0 AND other.id IN (SELECT value FROM json_each(?))`
     )
     this.dependentsOf = prepare<[task: number, count: number]>(
       database,
@@ -157,7 +157,8 @@ export class Dependencies {
   among(ids: ReadonlyArray<string>): ReadonlyMap<string, ReadonlyArray<string>> {
     const after = new Map<string, Array<string>>()
     if (ids.length < 2) return after
-    for (const [id, other] of this.edgesAmong.all(JSON.stringify(ids))) {
+    const given = JSON.stringify(ids)
+    for (const [id, other] of this.edgesAmong.all(given, given)) {
       const others = after.get(id)
       if (others === undefined) after.set(id, [other])
       else others.push(other)
