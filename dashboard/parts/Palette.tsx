@@ -1,6 +1,6 @@
 /** Finds any page, task or action by a part of its name: the command palette. */
 import { useComputed, useSignal } from "@preact/signals"
-import { useEffect, useId, useRef, useState } from "preact/hooks"
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks"
 import { open } from "../Keys.ts"
 import { get } from "../Requests.ts"
 import { useResource } from "../Resource.ts"
@@ -45,7 +45,8 @@ export const Palette = ({ pages }: { readonly pages: ReadonlyArray<Page> }) => {
   })
   // Those of the page as it was when the palette was opened
   const [own] = useState(buttonsOfPage)
-  useEffect(() => {
+  // Before the next key is pressed: what is typed right away belongs here
+  useLayoutEffect(() => {
     dialog.current?.showModal()
   }, [])
 

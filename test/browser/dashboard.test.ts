@@ -638,6 +638,7 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         yield* act(() => visit.page.getByRole("button", { name: "Run again …" }).waitFor())
         // What the page offers is a command, and a text that is markup finds nothing
         yield* act(() => keyboard.press("Control+K"))
+        yield* act(() => palette.locator("input:focus").waitFor())
         yield* act(() => keyboard.type("run ag"))
         yield* act(() => palette.getByRole("option", { name: "Run again … on this page" }).waitFor())
         yield* act(() => keyboard.press("Enter"))
@@ -645,6 +646,7 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         yield* act(() => keyboard.press("Escape"))
         yield* act(() => visit.page.getByRole("dialog").waitFor({ state: "detached" }))
         yield* act(() => keyboard.press("Control+K"))
+        yield* act(() => palette.locator("input:focus").waitFor())
         yield* act(() => keyboard.type("new sleep"))
         yield* act(() => palette.getByRole("option", { name: "New task: sleep type" }).waitFor())
         yield* act(() => keyboard.press("Enter"))
