@@ -1,4 +1,4 @@
-/** What has become slower since a commit: it is checked out beside the working tree, and both do the same work in turns, by `checkouts.ts`. */
+/** What has become slower since a commit: it is checked out in a temporary folder, and it and the working tree do the same work in turns, by `checkouts.ts`. */
 import { Console, Effect, FileSystem, Path, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
