@@ -69,7 +69,7 @@ const maxParts = 60
 /** Characters that one line shows at most. */
 const maxLine = 320
 
-/** The schema that a reference leads to, and the checks that stand beside it in one. */
+/** The schema that a reference leads to, with the checks that are next to it, in one. */
 export const resolved = (schema: JsonSchema, root: JsonSchema): JsonSchema => {
   let found = schema
   for (let step = 0; found.$ref !== undefined && step < 16; step++) {
