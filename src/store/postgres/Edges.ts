@@ -75,7 +75,7 @@ const joins = lookups.replace("SET enable_hashjoin TO off ", "")
  *
  * It decides as `Settlement.dependenciesEnded` does, and writes and counts as `apply_changes_3` does.
  */
-const tellFunction = (schema: string): string => {
+export const tellFunction = (schema: string): string => {
   const released = "h.bad IS NULL AND h.rest <= 0"
   const ended = "unnest(v_deps, v_since, v_until) AS d (seq, since, until)"
   const toldNow = `${isOneOf("e.dependency", "d.seq")} AND e.nr > d.since AND e.nr <= d.until`
@@ -139,24 +139,25 @@ const tellFunction = (schema: string): string => {
         CONTINUE WHEN cardinality(v_deps) = 0;
       END IF;
 
-      SELECT coalesce(array_agg(task), '{}'), array_agg(total), array_agg(completed), array_agg(bad), coalesce(sum(total), 0)
-        INTO v_tasks, v_totals, v_completed, v_bad, v_count FROM (
-        SELECT e.task, count(*) AS total, count(*) FILTER (WHERE v_states[d.place] = ${stateCode.completed}) AS completed,
-          min(d.place) FILTER (WHERE v_states[d.place] <> ${stateCode.completed}) AS bad
-        FROM unnest(v_deps, v_since, v_until) WITH ORDINALITY AS d (seq, since, until, place), LATERAL (
-          SELECT e.task FROM ${schema}.edge e WHERE e.dependency = d.seq AND e.nr > d.since AND e.nr <= d.until OFFSET 0
-        ) e GROUP BY e.task ORDER BY e.task
-      ) n;
-      out_told := out_told + v_count;
-      IF 2 * cardinality(v_tasks) <= v_count AND v_states <@ ARRAY[${stateCode.completed}] THEN
-        -- many that a few wait for, as nearly all ends of members do no more than count
-        WITH heard AS MATERIALIZED (
-          SELECT n.task, t.waits_for - n.total AS rest FROM unnest(v_tasks, v_totals) AS n (task, total)
-          JOIN ${schema}.task t ON ${isOneOf("t.seq", "n.task")} FOR NO KEY UPDATE OF t SKIP LOCKED
+      IF cardinality(p_members) > 0 THEN
+        -- nearly all ends of members do no more than count, and many that end together count to a few
+        WITH ends AS MATERIALIZED (
+          SELECT e.task, count(*)::int AS total FROM ${schema}.edge e
+          WHERE e.dependency = ANY (p_members) AND e.nr > 0 AND e.nr <= ${maxToldTogether} GROUP BY e.task
+        ), heard AS MATERIALIZED (
+          SELECT e.task, t.waits_for - e.total AS rest FROM ends e
+          JOIN ${schema}.task t ON ${isOneOf("t.seq", "e.task")}
+          WHERE (SELECT 2 * count(*) <= sum(total) FROM ends) FOR NO KEY UPDATE OF t SKIP LOCKED
         ), counted AS (
           UPDATE ${schema}.task t SET waits_for = h.rest FROM heard h
           WHERE ${isOneOf("t.seq", "h.task")} AND h.rest > 0 RETURNING t.seq
-        ) SELECT array_agg(seq) INTO v_heard FROM counted;
+        ) SELECT coalesce(array_agg(task), '{}'), array_agg(total), coalesce(sum(total), 0),
+            (SELECT array_agg(seq) FROM counted)
+          INTO v_tasks, v_totals, v_count, v_heard FROM ends;
+        p_members := '{}';
+        v_completed := v_totals;
+        v_bad := array_fill(NULL::int, ARRAY[cardinality(v_tasks)]);
+        out_told := out_told + v_count;
         IF cardinality(v_heard) = cardinality(v_tasks) THEN
           v_deps := '{}';
           CONTINUE;
@@ -164,6 +165,16 @@ const tellFunction = (schema: string): string => {
         IF v_heard IS NOT NULL THEN
           ${without("v_heard")}
         END IF;
+      ELSE
+        SELECT coalesce(array_agg(task), '{}'), array_agg(total), array_agg(completed), array_agg(bad), coalesce(sum(total), 0)
+          INTO v_tasks, v_totals, v_completed, v_bad, v_count FROM (
+          SELECT e.task, count(*) AS total, count(*) FILTER (WHERE v_states[d.place] = ${stateCode.completed}) AS completed,
+            min(d.place) FILTER (WHERE v_states[d.place] <> ${stateCode.completed}) AS bad
+          FROM unnest(v_deps, v_since, v_until) WITH ORDINALITY AS d (seq, since, until, place), LATERAL (
+            SELECT e.task FROM ${schema}.edge e WHERE e.dependency = d.seq AND e.nr > d.since AND e.nr <= d.until OFFSET 0
+          ) e GROUP BY e.task ORDER BY e.task
+        ) n;
+        out_told := out_told + v_count;
       END IF;
       FOR attempt IN 1 .. 2 LOOP
         EXIT WHEN cardinality(v_tasks) = 0;

@@ -323,7 +323,9 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   Edges.graphFunctions,
   // tasks that depend on each other are run again together
   (schema) => [Edges.reconnectFunction(schema), ...Edges.graphFunctions(schema)],
-  traces
+  traces,
+  // what ends of members tell is looked up and counted at once
+  (schema) => [Edges.tellFunction(schema)]
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */
