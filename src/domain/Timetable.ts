@@ -243,10 +243,20 @@ export const describe = (timetable: Timetable): string => {
   }
   if ("every" in timetable) {
     const from = timetable.start === undefined ? "" : ` from ${DateTime.formatIso(timetable.start)}`
-    return `every ${Duration.format(timetable.every)}${from}`
+    return `every ${interval(timetable.every)}${from}`
   }
   return `once at ${DateTime.formatIso(timetable.at)}`
 }
+
+/** `5 minutes`, `minute`; what is no whole number of one unit is short: `1m 30s`. */
+const interval = (every: Duration.Duration): string => {
+  const ms = Duration.toMillis(every)
+  const [unit, size] = lengths.find(([, size]) => ms % size === 0) ?? ["", 0]
+  const count = ms / size
+  return unit === "" ? Duration.format(every) : count === 1 ? unit : `${count} ${unit}s`
+}
+
+const lengths = [["day", 86_400_000], ["hour", 3_600_000], ["minute", 60_000], ["second", 1000]] as const
 
 const compile = (timetable: Timetable): Ticks => {
   if ("cron" in timetable) return Result.getOrThrow(ticksOfCron(timetable))

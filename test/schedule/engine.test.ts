@@ -109,7 +109,7 @@ describe("an engine with schedules", () => {
           Effect.all([names, Schedules.get("hourly")])
         )
         assert.deepStrictEqual(after[0], ["by-hand", "hourly"])
-        assert.strictEqual(after[1].description, "every 2h")
+        assert.strictEqual(after[1].description, "every 2 hours")
         // the tick of an hour is made up for by the engine that was started after it
         assert.strictEqual(after[1].made, 1)
       })
@@ -125,7 +125,7 @@ describe("an engine with schedules", () => {
           declared({ a: Work.schedule({ every: "2 hours" }, { n: 2 }) }, "reports"),
           Effect.all([Schedules.get("a"), Supervisor.use(({ troubles }) => troubles)])
         )
-        assert.deepStrictEqual([a.program, a.description], ["billing", "every 1h"])
+        assert.deepStrictEqual([a.program, a.description], ["billing", "every hour"])
         assert.deepStrictEqual(troubles.map(({ part }) => part), ["schedule a"])
       })
     ))
@@ -143,12 +143,12 @@ describe("an engine with schedules", () => {
           )
         )
         const kept = yield* deploy(declared(schedules), Schedules.get("a"))
-        assert.deepStrictEqual([kept.description, kept.by, kept.state], ["every 3h", "ada", "paused"])
+        assert.deepStrictEqual([kept.description, kept.by, kept.state], ["every 3 hours", "ada", "paused"])
         const changed = yield* deploy(
           declared({ a: Work.schedule({ every: "2 hours" }, { n: 1 }) }),
           Schedules.get("a")
         )
-        assert.deepStrictEqual([changed.description, changed.by, changed.state], ["every 2h", null, "paused"])
+        assert.deepStrictEqual([changed.description, changed.by, changed.state], ["every 2 hours", null, "paused"])
       })
     ))
 
