@@ -106,6 +106,12 @@ export const learnMe = async (): Promise<void> => {
 /** What went wrong, for a person. */
 export const wordsOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
 
+/** What went wrong when something was to be done: without an answer nobody knows whether it was. */
+export const wordsOfAct = (error: unknown): string =>
+  error instanceof Unreachable
+    ? "No answer came. It may have been done all the same: look first, or try again."
+    : wordsOf(error)
+
 /** A value of a list in an address, to the letter: one with commas stands in quotes. */
 export const exact = (value: string): string =>
   /[,"]/.test(value) || value !== value.trim() ? `"${value.replaceAll(`"`, `""`)}"` : value

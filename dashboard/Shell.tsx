@@ -64,6 +64,14 @@ export const Shell = () => {
   }, [])
   useEffect(() => Keys.listen(), [])
   const current = place.value.path[0] ?? pages[0]!.path
+  // On a phone the links to the pages are a row that scrolls: the one that is shown is seen
+  const links = useRef<HTMLElement>(null)
+  useEffect(() => {
+    const shown = links.current?.querySelector("[aria-current]")
+    if (shown instanceof HTMLElement) {
+      links.current!.scrollLeft = shown.offsetLeft - (links.current!.clientWidth - shown.clientWidth) / 2
+    }
+  }, [current, isLockedOut.value])
   return (
     <div class="shell">
       <a class="skip" href="#main" onClick={focusMain}>Skip to the content</a>
@@ -72,7 +80,7 @@ export const Shell = () => {
           <span class="brand-mark" aria-hidden="true" />TaskForge
         </a>
         {!isLockedOut.value && (
-          <nav aria-label="Pages">
+          <nav ref={links} aria-label="Pages">
             {pages.map(({ icon, name, path }) => (
               <a key={path} href={link([path])} aria-current={path === current ? "page" : undefined}>
                 <Icon name={icon} />

@@ -3,4 +3,7 @@ import { render } from "preact"
 import { Shell } from "./Shell.tsx"
 import "./Theme.ts"
 
-render(<Shell />, document.getElementById("app")!)
+const app = document.getElementById("app")!
+// What stood there while this script was on its way
+app.replaceChildren()
+render(<Shell />, app)

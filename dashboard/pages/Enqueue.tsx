@@ -1,6 +1,7 @@
 /** Makes a task: a form of what its type takes. It may begin with what another task was given. */
 import { useSignal } from "@preact/signals"
 import { useRef } from "preact/hooks"
+import * as Ids from "../Ids.ts"
 import { beginning, Draft, type JsonSchema, type Problems, problemsFrom, problemsOf } from "../JsonSchema.ts"
 import { Empty } from "../parts/Empty.tsx"
 import { Icon } from "../parts/Icon.tsx"
@@ -8,7 +9,7 @@ import { Json } from "../parts/Json.tsx"
 import { Loaded } from "../parts/Loaded.tsx"
 import { notify } from "../parts/Notices.tsx"
 import { jsonOf, SchemaForm } from "../parts/SchemaForm.tsx"
-import { call, get, Refused, wordsOf } from "../Requests.ts"
+import { call, get, Refused, Unreachable, wordsOf } from "../Requests.ts"
 import { type Resource, useResource } from "../Resource.ts"
 import { go, link } from "../Router.ts"
 import { may, me } from "../Session.ts"
@@ -105,6 +106,9 @@ const options = [
 
 type Option = typeof options[number]["name"] | "priority"
 
+/** A description is written with a full stop or without. */
+const sentence = (text: string): string => /[.!?…]\s*$/.test(text) ? text : `${text}.`
+
 const Form = ({ definition, like }: Found) => {
   const root: JsonSchema = definition.payload
   const payload = useSignal<unknown>(like === undefined ? beginning(root, root) : like.payload)
@@ -119,6 +123,7 @@ const Form = ({ definition, like }: Found) => {
   const refused = useSignal("")
   const isSending = useSignal(false)
   const form = useRef<HTMLFormElement>(null)
+  const id = useRef(Ids.make())
 
   const change = (value: unknown) => {
     payload.value = value
@@ -145,13 +150,20 @@ const Form = ({ definition, like }: Found) => {
     if (found.size > 0) return leadToFirst(form.current)
     isSending.value = true
     try {
-      const { id } = await call<Task>("POST", "api/v1/tasks", body())
-      notify("good", "The task is enqueued")
-      go(link(["tasks", id]))
+      const chosen = { id: id.current, ...body() }
+      const made = await call<Task & { readonly duplicate?: boolean }>("POST", "api/v1/tasks", chosen)
+      // The page's own id is known only where an answer was lost
+      const isOld = made.duplicate === true && made.id !== id.current
+      notify(
+        isOld ? "bad" : "good",
+        isOld ? "There is such a task already: this one is not enqueued" : "The task is enqueued"
+      )
+      go(link(["tasks", made.id]))
     } catch (error) {
       const isMarked = error instanceof Refused && error.code === "invalid_payload"
       if (isMarked) problems.value = problemsFrom(issueOf(error))
-      refused.value = wordsOf(error)
+      // Sent again it is the same task
+      refused.value = error instanceof Unreachable ? "No answer came: press it again. It is made once." : wordsOf(error)
       if (isMarked) leadToFirst(form.current)
     }
     isSending.value = false
@@ -162,7 +174,7 @@ const Form = ({ definition, like }: Found) => {
   }
   return (
     <form ref={form} class="enqueue-form" onSubmit={submit} noValidate>
-      {definition.description !== null && <p class="enqueue-about">{definition.description}.</p>}
+      {definition.description !== null && <p class="enqueue-about">{sentence(definition.description)}</p>}
       {like !== undefined && (
         <p class="soft">
           The payload is that of <a href={link(["tasks", like.id])}>{like.id}</a>.

@@ -1,13 +1,12 @@
 /** Limits, and the breakers in front of what tasks need: what holds, who set it, and what is open. */
+import { BreakerList } from "../parts/BreakerList.tsx"
 import { Empty } from "../parts/Empty.tsx"
 import { LimitCard } from "../parts/LimitCard.tsx"
 import { Loaded } from "../parts/Loaded.tsx"
 import { PauseButton, Paused } from "../parts/PauseButton.tsx"
-import { Ago } from "../parts/Time.tsx"
 import { get } from "../Requests.ts"
 import { useResource } from "../Resource.ts"
 import { may } from "../Session.ts"
-import * as Texts from "../Texts.ts"
 import type { BreakerPage, LimitPage } from "../Wire.ts"
 
 /** The page. */
@@ -61,31 +60,7 @@ export const Limits = () => {
         )}
       </Loaded>
       {breakers.data.value !== undefined && breakers.data.value.breakers.length > 0 && (
-        <section class="card">
-          <h2>Breakers</h2>
-          <ul class="breakers">
-            {breakers.data.value.breakers.map(({ keys, name, state }) => (
-              <li key={name}>
-                <b>{name}</b> <span class={`mark breaker-${state}`}>{state.replace("_", " ")}</span>
-                {keys.map(({ failures, key, last_failure, until }) => (
-                  <p key={key} class="soft">
-                    {key !== "" && <code>{key}</code>} {Texts.counted(failures, "failure")}
-                    {until !== null && (
-                      <>
-                        , a task may try <Ago at={until} />
-                      </>
-                    )}
-                    {last_failure !== null && (
-                      <>
-                        , the last: <span class="error-text">{last_failure.message}</span>
-                      </>
-                    )}
-                  </p>
-                ))}
-              </li>
-            ))}
-          </ul>
-        </section>
+        <BreakerList breakers={breakers.data.value.breakers} onChanged={breakers.refresh} />
       )}
     </div>
   )

@@ -5,6 +5,7 @@ import { Icon } from "../parts/Icon.tsx"
 import { Loaded } from "../parts/Loaded.tsx"
 import { QueueTable } from "../parts/QueueTable.tsx"
 import { Slots } from "../parts/Slots.tsx"
+import { Words } from "../parts/Words.tsx"
 import { get } from "../Requests.ts"
 import { useResource } from "../Resource.ts"
 import { link } from "../Router.ts"
@@ -86,9 +87,23 @@ const Sentence = ({ verdict: { action, causes, summary } }: { readonly verdict: 
   <section class={`verdict ${causes.length === 0 ? "verdict-good" : "verdict-held"}`} aria-label="Verdict">
     <Icon name={causes.length === 0 ? "good" : "alert"} size={24} />
     <div>
-      <p class="verdict-summary">{summary}</p>
-      {action !== null && <p>{action}</p>}
-      {causes.length > 1 && <ul>{causes.map(({ text }, index) => <li key={index}>{text}</li>)}</ul>}
+      <p class="verdict-summary">
+        <Words text={summary} />
+      </p>
+      {action !== null && (
+        <p>
+          <Words text={action} />
+        </p>
+      )}
+      {causes.length > 1 && (
+        <ul>
+          {causes.map(({ text }, index) => (
+            <li key={index}>
+              <Words text={text} />
+            </li>
+          ))}
+        </ul>
+      )}
     </div>
   </section>
 )
@@ -102,7 +117,7 @@ const Homeless = ({ causes }: Pick<Verdict, "causes">) => {
       <ul>
         {found.map(({ action, text }, index) => (
           <li key={index}>
-            {text} {action !== null && <span class="soft">{action}</span>}
+            <Words text={text} /> {action !== null && <span class="soft">{action}</span>}
           </li>
         ))}
       </ul>

@@ -77,17 +77,17 @@ const One = ({ onChanged, schedule }: { readonly schedule: Schedule; readonly on
         {description} · <b>{task.type}</b> in {task.queue}
       </p>
       <p class="soft">
-        {next === null ? "No tick is ahead" : (
+        {next === null ? pause === null ? "No tick is ahead" : "It makes no tasks until it is resumed" : (
           <>
             Next <Ago at={next} />
           </>
         )}
         {last !== null && (
           <>
-            · last <Ago at={last.tick} />: {last.outcome}
+            {" "}· last <Ago at={last.tick} />: {last.outcome}
             {last.task !== null && (
               <>
-                as <a href={link(["tasks", last.task])}>its task</a>
+                {" "}as <a href={link(["tasks", last.task])}>its task</a>
               </>
             )}
           </>
@@ -95,6 +95,7 @@ const One = ({ onChanged, schedule }: { readonly schedule: Schedule; readonly on
       </p>
       {status === "active" && preview.data.value !== undefined && (
         <ol class="ticks" aria-label="Next ticks">
+          <li aria-hidden="true">Ticks</li>
           {preview.data.value.ticks.map((tick) => (
             <li key={tick}>
               <Instant at={tick} />

@@ -1,6 +1,7 @@
 /** Does something to all tasks that match: shows which first, asks why, and follows what comes of it. */
 import { useSignal } from "@preact/signals"
-import { useEffect } from "preact/hooks"
+import { useEffect, useRef } from "preact/hooks"
+import * as Ids from "../Ids.ts"
 import { call, wordsOf } from "../Requests.ts"
 import { may } from "../Session.ts"
 import * as Terms from "../Terms.ts"
@@ -68,6 +69,7 @@ const Question = ({ onClose, query }: { readonly query: Terms.Query; readonly on
   const delay = useSignal("")
   const preview = useSignal<OperationPreview | undefined>(undefined)
   const problem = useSignal("")
+  const id = useRef(Ids.make())
   const { name, states } = choices.find((one) => one.action === action.value) ?? choices[0]!
   const filter = { ...Terms.bodyOf(query), status: states }
   const change = {
@@ -107,6 +109,7 @@ const Question = ({ onClose, query }: { readonly query: Terms.Query; readonly on
         if (isMoving && Object.keys(change).length === 0) throw new Error("Nothing is changed yet.")
         follow(
           await call<Operation>("POST", "api/v1/operations", {
+            id: id.current,
             action: action.value,
             filter,
             why: why.value.trim(),

@@ -145,7 +145,8 @@ const optionsOf = (
         grid: { stroke: line, width: 1 },
         ticks: { show: false },
         space: 30,
-        size: axisWidth,
+        // As wide as the longest text: one of durations has up to ten letters
+        size: (_, texts) => Math.max(axisWidth, ...(texts ?? []).map(({ length }) => 14 + 6.5 * length)),
         values: (_, values) => values.map((value) => latest.current.format(value))
       }
     ],

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals"
 import type { ComponentChildren } from "preact"
 import { useEffect, useId, useRef } from "preact/hooks"
-import { wordsOf } from "../Requests.ts"
+import { wordsOfAct } from "../Requests.ts"
 
 /** What is asked, and what is done. */
 export interface Question {
@@ -34,7 +34,7 @@ export const Dialog = ({ act, children, isDangerous = false, onClose, title, ver
       await act()
       dialog.current?.close()
     } catch (error) {
-      problem.value = wordsOf(error)
+      problem.value = wordsOfAct(error)
     }
     isActing.value = false
   }

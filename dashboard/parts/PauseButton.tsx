@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals"
 import { call } from "../Requests.ts"
 import { Dialog } from "./Dialog.tsx"
 import { notify } from "./Notices.tsx"
+import { Instant } from "./Time.tsx"
 
 /** The button, and its question. */
 export const PauseButton = ({ isPaused, kind, name, onChanged, path }: {
@@ -16,6 +17,7 @@ export const PauseButton = ({ isPaused, kind, name, onChanged, path }: {
 }) => {
   const isAsked = useSignal(false)
   const reason = useSignal("")
+  const lasting = useSignal("")
   return (
     <>
       <button
@@ -36,17 +38,31 @@ export const PauseButton = ({ isPaused, kind, name, onChanged, path }: {
           }}
           act={async () => {
             const text = reason.value.trim()
+            const time = lasting.value.trim()
+            const given = { ...text !== "" && { reason: text }, ...time !== "" && { for: time } }
             if (isPaused) await call("POST", `${path}/resume`)
-            else await call("POST", `${path}/pause`, text === "" ? {} : { reason: text })
+            else await call("POST", `${path}/pause`, given)
             notify("good", `The ${kind} ${name} is ${isPaused ? "resumed" : "paused"}`)
             onChanged()
           }}
         >
           {isPaused
-            ? <p>Its tasks start again, on all instances.</p>
+            ? (
+              <p>
+                {kind === "schedule"
+                  ? "It makes tasks again, from its next tick on."
+                  : "Its tasks start again, on all instances."}
+              </p>
+            )
             : (
               <>
-                <p>No instance starts its tasks until it is resumed. Running tasks go on, and new ones are accepted.</p>
+                {kind === "schedule"
+                  ? <p>It makes no tasks until it is resumed. Those that it has made go on.</p>
+                  : (
+                    <p>
+                      No instance starts its tasks until it is resumed. Running tasks go on, and new ones are accepted.
+                    </p>
+                  )}
                 <label class="field">
                   Reason
                   <input
@@ -57,6 +73,18 @@ export const PauseButton = ({ isPaused, kind, name, onChanged, path }: {
                     }}
                   />
                 </label>
+                {kind !== "schedule" && (
+                  <label class="field field-short">
+                    For
+                    <input
+                      value={lasting.value}
+                      placeholder="no end; or 2h"
+                      onInput={(event) => {
+                        lasting.value = event.currentTarget.value
+                      }}
+                    />
+                  </label>
+                )}
               </>
             )}
         </Dialog>
@@ -67,10 +95,15 @@ export const PauseButton = ({ isPaused, kind, name, onChanged, path }: {
 
 /** That something is paused: by whom, why and until when. */
 export const Paused = ({ pause }: {
-  readonly pause: { readonly by: string | null; readonly reason: string | null }
+  readonly pause: { readonly by: string | null; readonly reason: string | null; readonly until?: string | null }
 }) => (
   <span class="mark paused">
     paused{pause.by === null ? "" : ` by ${pause.by}`}
+    {typeof pause.until === "string" && (
+      <>
+        {" "}until <Instant at={pause.until} />
+      </>
+    )}
     {pause.reason === null ? "" : `: ${pause.reason}`}
   </span>
 )

@@ -38,6 +38,7 @@ export const Steps = ({ path, task }: { readonly task: Task; readonly path: stri
                 {words[step.status]}
                 {step.signal !== null && (
                   <>
+                    {" "}
                     <code>{step.signal}</code>
                   </>
                 )}
@@ -46,6 +47,7 @@ export const Steps = ({ path, task }: { readonly task: Task; readonly path: stri
                     , until <Ago at={step.until} />
                   </>
                 )}
+                {step.issue !== null && " "}
                 {step.issue !== null && <span class="error-text">{step.issue}</span>}
               </td>
               <td class="right number">{step.attempt}</td>

@@ -6,7 +6,7 @@ import { StateMark } from "./StateMark.tsx"
 import { Ago, Lasting } from "./Time.tsx"
 
 /** Characters of an id, of an error and of a payload that a row shows. */
-const maxId = 20
+const maxId = 60
 const maxError = 160
 const maxPayload = 120
 
@@ -59,8 +59,10 @@ const Row = ({ task }: { readonly task: Task }) => (
   </tr>
 )
 
-/** Random ids begin with the time, and differ at their end. */
-const shortId = (id: string): string => id.length > maxId ? `${id.slice(0, 8)}…${id.slice(-6)}` : id
+/** Random ids begin with the time, and differ at their end. Others are cut where there is no more room. */
+const shortId = (id: string): string => randomId.test(id) ? `…${id.slice(-8)}` : id.slice(0, maxId)
+
+const randomId = /^[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}$/
 
 /** What is worth knowing of a task in its state. */
 const About = ({ task }: { readonly task: Task }) => {

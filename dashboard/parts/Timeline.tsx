@@ -93,7 +93,9 @@ const entriesOf = (task: Task, now: number): ReadonlyArray<Entry> => {
       from,
       to,
       state: task.status,
-      title: task.status === "running" ? `Attempt ${task.attempts} runs` : `Attempt ${task.attempts}`,
+      title: task.status === "running"
+        ? `Attempt ${task.attempts} runs`
+        : `Attempt ${task.attempts} ${latest[task.status] ?? ""}`,
       children: task.instance === null ? null : <small>on {task.instance}</small>
     })
     last = to
@@ -114,6 +116,13 @@ const ends: Readonly<Record<string, string>> = {
   failed: "Failed for good",
   cancelled: "Cancelled",
   expired: "Expired: nobody started it in time"
+}
+
+/** How the last attempt ended: its task ended with it. */
+const latest: Readonly<Record<string, string>> = {
+  completed: "completed",
+  failed: "failed",
+  cancelled: "was cancelled"
 }
 
 const outcomes = {

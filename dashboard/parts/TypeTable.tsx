@@ -15,7 +15,7 @@ export const TypeTable = ({ types }: { readonly types: Statistics["types"] }) =>
         <thead>
           <tr>
             <th scope="col">Queue and type</th>
-            <th scope="col">Started</th>
+            <th scope="col" class="right">Started</th>
             <th scope="col" class="right">Completed</th>
             <th scope="col" class="right">Failed</th>
             <th scope="col" class="right">Wait p95</th>

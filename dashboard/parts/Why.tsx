@@ -5,6 +5,7 @@ import { useResource } from "../Resource.ts"
 import { link } from "../Router.ts"
 import type { Explanation, Task } from "../Wire.ts"
 import { Ago } from "./Time.tsx"
+import { Words } from "./Words.tsx"
 
 /** The explanation. It changes without an event of the task, so it is asked for again and again while the task waits. */
 export const Why = ({ path, task }: { readonly task: Task; readonly path: string }) => {
@@ -14,9 +15,18 @@ export const Why = ({ path, task }: { readonly task: Task; readonly path: string
   if (found === undefined || found.status !== task.status) return null
   return (
     <div class="why">
-      <p class="why-summary">{found.summary}</p>
+      <p class="why-summary">
+        <Words text={found.summary} />
+      </p>
       {found.reasons.length > 1 && (
-        <ul>{found.reasons.map((reason, index) => <li key={index}>{reason.text}{tasksOf(reason)}</li>)}</ul>
+        <ul>
+          {found.reasons.map((reason, index) => (
+            <li key={index}>
+              <Words text={reason.text} />
+              {tasksOf(reason)}
+            </li>
+          ))}
+        </ul>
       )}
       {found.reasons.length === 1 && tasksOf(found.reasons[0]!)}
       {found.may_start_at !== null && found.reasons.length > 0 && (
@@ -24,7 +34,11 @@ export const Why = ({ path, task }: { readonly task: Task; readonly path: string
           It may start <Ago at={found.may_start_at} />.
         </p>
       )}
-      {found.deadline !== null && <p class="soft">{found.deadline.text}</p>}
+      {found.deadline !== null && (
+        <p class="soft">
+          <Words text={found.deadline.text} />
+        </p>
+      )}
     </div>
   )
 }

@@ -4,12 +4,13 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Layer, Logger, Schema } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
+import * as Breaker from "../../src/Breaker.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import { TaskCatalog, TaskRoutes } from "../../src/http/server.ts"
 import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import * as Task from "../../src/Task.ts"
 
-const Greet = Task.make("greet", {})
+const Greet = Task.make("greet", { breakers: [Breaker.make("mail", { failures: 5 })] })
 const Sync = Task.make("sync", {
   payload: { tenant: Schema.String },
   limits: ({ concurrency, rate }) => [

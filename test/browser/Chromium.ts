@@ -40,3 +40,6 @@ export const start = (
     }),
     (browser) => Effect.promise(() => browser.close())
   )
+
+/** A browser for all tests of a file: each visit is one to a browser of its own storage. */
+export const shared: Effect.Effect<Browser, ServerMissing, Scope.Scope> = Effect.flatMap(find, (path) => start(path))

@@ -25,12 +25,11 @@ const answers = { "**/api/v1/statistics*": statistics, "**/api/v1/errors*": erro
 
 const { act } = Visit
 
-withServer("the dashboard in a browser", Chromium.find, (program) => {
+await withServer("the dashboard in a browser", Chromium.shared, (browser) => {
   describe("the list of tasks", () => {
     it.live("teaches how to enqueue the first task, and shows it as it happens", () =>
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory)
-        const browser = yield* Chromium.start(program)
         const visit = yield* Visit.open(browser, `${server.url}/#/tasks`)
         yield* act(() => visit.page.getByText("There are no tasks yet").waitFor())
         assert.include(yield* Visit.text(visit), `curl ${server.url}/api/v1/tasks`)
@@ -44,7 +43,6 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
     it.live("is filtered by its address, in pages, and every filter is an address", () =>
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory, { TASKFORGE_QUEUES: "elsewhere" })
-        const browser = yield* Chromium.start(program)
         yield* server.post([
           ...Array.from({ length: 60 }, (_, index) => ({ type: "echo", id: `echo-${index}` })),
           { type: "sleep", id: "other", queue: "nights" }
@@ -97,7 +95,6 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
     it.live("shows its life: attempts with the waits between, payload, result, error and logs", () =>
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory)
-        const browser = yield* Chromium.start(program)
         yield* server.post([
           { type: "fail", id: "again", payload: { message: markup }, max_retries: 1 },
           { type: "echo", id: "answered", payload: { text: markup } },
@@ -118,7 +115,6 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
     it.live("says why it waits, is changed, cancelled, run again and removed, each after a question", () =>
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory, { WORKER_NUM_WORKERS: "1" })
-        const browser = yield* Chromium.start(program)
         yield* server.post([{ type: "sleep", id: "busy", payload: { duration: "10m" } }])
         yield* Server.until("it runs", Effect.map(server.stats, ({ workers_active }) => workers_active === 1))
         yield* server.post([{ type: "sleep", id: "waiting", payload: { duration: "1ms" } }])
@@ -208,7 +204,6 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
     it.live("are cancelled after a preview, with a reason and a progress, and wait again after an undo", () =>
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory, { TASKFORGE_QUEUES: "elsewhere" })
-        const browser = yield* Chromium.start(program)
         yield* server.post([
           ...Array.from(
             { length: 12 },
@@ -261,7 +256,6 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
     it.live("is told in a sentence, with figures, queues and slots; queues are paused, schedules run and instances drained from here", () =>
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory, { WORKER_NUM_WORKERS: "1" })
-        const browser = yield* Chromium.start(program)
         yield* server.post([
           { type: "sleep", id: "busy", payload: { duration: "10m" } },
           { type: "echo", id: "done", queue: markup }
@@ -312,8 +306,9 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         yield* act(() => page.getByRole("link", { name: "Queues" }).click())
         yield* act(() => page.getByRole("button", { name: `Pause the queue default` }).click())
         yield* act(() => page.getByLabel("Reason").fill(markup))
+        yield* act(() => page.getByLabel("For").fill("2h"))
         yield* act(() => page.getByRole("button", { name: "Pause it" }).click())
-        yield* act(() => page.getByText(`paused: ${markup}`).waitFor())
+        yield* act(() => page.getByText(/^paused until .+: <img/).waitFor())
         yield* act(() => page.getByRole("button", { name: `Resume the queue default` }).click())
         yield* act(() => page.getByRole("button", { name: "Resume it" }).click())
         yield* act(() => page.getByRole("button", { name: `Pause the queue default` }).waitFor())
@@ -343,7 +338,6 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         const adminKey = "a-key-of-the-admin-with-40-characters-ab"
         const directory = yield* Server.directory
         const server = yield* Server.start(directory, { TASKFORGE_ADMIN_KEY: adminKey, SERVER_HOST: "127.0.0.1" })
-        const browser = yield* Chromium.start(program)
         const visit = yield* Visit.open(browser, `${server.url}/#/tasks`)
         const { page } = visit
         yield* act(() => page.getByRole("heading", { name: "Sign in" }).waitFor())
@@ -391,7 +385,6 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
       Effect.gen(function*() {
         const directory = yield* Server.directory
         const first = yield* Server.start(directory)
-        const browser = yield* Chromium.start(program)
         const visit = yield* Visit.open(browser, `${first.url}/#/tasks`)
         const { page } = visit
         yield* act(() => page.getByText("Live", { exact: true }).waitFor())
@@ -409,7 +402,6 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory)
         const front = yield* Front.start(server.url)
-        const browser = yield* Chromium.start(program)
         const visit = yield* Visit.open(browser, `${front.url}/#/tasks`)
         const { page } = visit
         yield* act(() => page.getByText("Live", { exact: true }).waitFor())
@@ -435,7 +427,6 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory)
         const front = yield* Front.start(server.url, "/ops/tasks")
-        const browser = yield* Chromium.start(program)
         yield* server.post([{ type: "echo", id: "one" }])
         const visit = yield* Visit.open(browser, `${front.url}/ops/tasks/#/tasks`)
         yield* act(() => visit.page.getByRole("link", { name: "echo one" }).click())
@@ -447,7 +438,6 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
     it.live("works in an application's own router, next to its pages", () =>
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory, {}, yield* Front.application)
-        const browser = yield* Chromium.start(program)
         const visit = yield* Visit.open(browser, `${server.url}/work/tasks#/tasks`)
         assert.strictEqual(visit.page.url(), `${server.url}/work/tasks/#/tasks`)
         const { page } = visit
@@ -487,6 +477,14 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
         yield* act(() => page.getByRole("button", { name: "Reset sync:concurrency for acme" }).click())
         yield* act(() => page.getByRole("button", { name: "Reset it" }).click())
         yield* act(() => own.waitFor({ state: "detached" }))
+        // A breaker is opened for a while, and closed before that
+        yield* act(() => page.getByRole("button", { name: "Open the breaker mail" }).click())
+        yield* act(() => page.getByLabel("Reason").fill(markup))
+        yield* act(() => page.getByRole("button", { name: "Open it" }).click())
+        yield* act(() => page.locator(".breakers", { hasText: `No task starts: ${markup}. One tries in` }).waitFor())
+        yield* act(() => page.getByRole("button", { name: "Close the breaker mail" }).click())
+        yield* act(() => page.getByRole("button", { name: "Close it" }).click())
+        yield* act(() => page.getByRole("button", { name: "Open the breaker mail" }).waitFor())
         // An instance gets more slots
         yield* act(() => page.getByRole("link", { name: "Instances" }).click())
         yield* act(() => page.getByRole("button", { name: /^Resize / }).click())
@@ -504,7 +502,6 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
     it.live("is small, kept by browsers, compressed, asks no other host and runs no script of others", () =>
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory)
-        const browser = yield* Chromium.start(program)
         const visit = yield* Visit.open(browser, `${server.url}/#/tasks`)
         yield* act(() => visit.page.getByText("There are no tasks yet").waitFor())
         assert.deepStrictEqual(visit.asked.filter((url) => new URL(url).origin !== server.url), [])
@@ -541,7 +538,6 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
     it.live("fits a phone, and can be read by everyone, dark and light", () =>
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory, { WORKER_NUM_WORKERS: "1" })
-        const browser = yield* Chromium.start(program)
         yield* server.post([
           { type: "fail", id: "failed", payload: { message: "x".repeat(500) }, max_retries: 0 },
           { type: "echo", id: "a".repeat(200), queue: "q".repeat(100), payload: { text: "y".repeat(500) } },
@@ -591,7 +587,6 @@ withServer("the dashboard in a browser", Chromium.find, (program) => {
     it.live("is used with the keyboard alone", () =>
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory, { WORKER_NUM_WORKERS: "1" })
-        const browser = yield* Chromium.start(program)
         yield* server.post([{ type: "sleep", id: "busy", payload: { duration: "10m" } }])
         const visit = yield* Visit.open(browser, `${server.url}/#/tasks`)
         const { keyboard } = visit.page

@@ -31,12 +31,11 @@ const strange = {
   result: {}
 }
 
-withServer("the form of a new task in a browser", Chromium.find, (program) => {
+await withServer("the form of a new task in a browser", Chromium.shared, (browser) => {
   describe("a new task", () => {
     it.live("is made by a form of what its type takes, with what is wrong in place, and copied with another payload", () =>
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory, { TASKFORGE_QUEUES: "elsewhere" })
-        const browser = yield* Chromium.start(program)
         const visit = yield* Visit.open(browser, `${server.url}/#/tasks`)
         const { page } = visit
         yield* act(() => page.getByRole("link", { name: "New task" }).click())

@@ -35,13 +35,12 @@ interface BrowserGlobals {
   }
 }
 
-withServer("the pages in a browser", Chromium.find, (program) => {
+await withServer("the pages in a browser", Chromium.shared, (browser) => {
   describe("the plain first page", () => {
     it.live("fits a phone, and keeps its counts up to date", () =>
       Effect.gen(function*() {
         const environment = { TASKFORGE_QUEUES: "elsewhere", TASKFORGE_DASHBOARD: "0" }
         const server = yield* Server.start(yield* Server.directory, environment)
-        const browser = yield* Chromium.start(program)
         const { page, problems } = yield* open(browser, server.url, 360)
         const width = yield* Effect.promise(() =>
           page.evaluate(() => (globalThis as unknown as BrowserGlobals).document.documentElement.scrollWidth)
@@ -59,7 +58,6 @@ withServer("the pages in a browser", Chromium.find, (program) => {
     it.live("fits a phone", () =>
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory)
-        const browser = yield* Chromium.start(program)
         const { page } = yield* open(browser, `${server.url}/docs`, 390)
         yield* Effect.promise(() => page.getByText("List tasks").first().waitFor())
         yield* Effect.promise(() => page.getByText("503").first().waitFor({ state: "attached" }))
@@ -72,7 +70,6 @@ withServer("the pages in a browser", Chromium.find, (program) => {
     it.live("asks and names no other site", () =>
       Effect.gen(function*() {
         const server = yield* Server.start(yield* Server.directory)
-        const browser = yield* Chromium.start(program)
         const { asked, page, problems } = yield* open(browser, `${server.url}/docs`, 1280)
         yield* Effect.promise(() => page.getByText("List tasks").first().waitFor())
         yield* Effect.promise(() => page.getByText("Download OpenAPI Document").first().waitFor())
