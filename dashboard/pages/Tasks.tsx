@@ -27,6 +27,7 @@ export const Tasks = ({ query }: { readonly query: Terms.Query }) => {
     const search = Terms.searchOf(query)
     if (cursor !== undefined) search.set("cursor", cursor)
     search.set("limit", String(pageSize))
+    search.set("brief", "true")
     return get<TaskPage>(`api/v1/tasks?${search}`, ended)
   })
   const stats = useResource("stats", (ended) => get<Stats>("api/v1/stats", ended), { live: 2000 })

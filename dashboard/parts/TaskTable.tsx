@@ -90,6 +90,7 @@ const About = ({ task }: { readonly task: Task }) => {
         </span>
       )}
       {marks.map((mark) => <span key={mark} class="mark">{mark}</span>)}
+      {task.error === null && task.left_out?.includes("payload") === true && <span class="soft">a long payload</span>}
       {task.error === null && isObject(task.payload) && (
         <code class="soft">{JSON.stringify(task.payload).slice(0, maxPayload)}</code>
       )}

@@ -7,7 +7,7 @@
  * - Times and durations are whole milliseconds that a double and a 64-bit integer hold exactly, also after a priority's
  *   head start is subtracted from them.
  */
-import { type DateTime, Duration, Effect, Formatter } from "effect"
+import { DateTime, Duration, Effect, Formatter } from "effect"
 import { InvalidOption } from "./Errors.ts"
 import { shortened } from "./Quoting.ts"
 
@@ -90,6 +90,12 @@ export const name: Bound<string> = text(maxNameLength)
 
 /** The reason for a pause. */
 export const reason: Bound<string> = text(maxReasonLength)
+
+/** Why something is done: not only spaces. */
+export const why: Bound<string> = {
+  expected: `${characters(maxReasonLength)} and not only spaces`,
+  accepts: (text) => isName(text, maxReasonLength) && text.trim() !== ""
+}
 
 /** A text that is looked for in messages. */
 export const searchText: Bound<string> = text(maxSearchLength)
@@ -247,7 +253,8 @@ export const check = <A>(option: string, bound: Bound<A>, value: A | undefined):
 
 /** A value as errors show it: cut, and what cannot be seen is escaped. */
 export const foundOf = (value: unknown): string => {
-  const text = Formatter.format(typeof value === "string" ? value.slice(0, maxFoundLength) : value)
+  const shown = typeof value === "string" ? value.slice(0, maxFoundLength) : value
+  const text = DateTime.isDateTime(shown) ? DateTime.formatIso(shown) : Formatter.format(shown)
   return shortened(text, maxFoundLength)
 }
 

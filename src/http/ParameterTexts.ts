@@ -64,6 +64,7 @@ const ofParameters: Readonly<Record<string, Readonly<Record<string, Parameter>>>
   },
   "tasks.list": {
     ...TaskTexts.filterParameters,
+    brief: { description: "true leaves long payloads and results out: left_out of a task names them" },
     cursor: { description: "The field next of the previous page, which had the same filter" }
   },
   "tasks.logs": TaskTexts.logParameters,

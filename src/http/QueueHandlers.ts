@@ -102,11 +102,11 @@ export const tasks = HttpApiBuilder.group(
         readReschedule(request, (change) => AuditLog.recorded("reschedule", { task: id }, reschedule(id)(change)))
     ).handleAll({
       list: Effect.fnUntraced(function*({ query }) {
-        const { cursor, limit = pageSize.default, ...filter } = query
+        const { brief, cursor, limit = pageSize.default, ...filter } = query
         const { next, tasks } = yield* queue.list({ ...filterOfQuery(filter), limit, cursor }).pipe(
           Effect.catchTag("InvalidOption", RequestCheckLive.refused("query"))
         )
-        return { tasks: tasks.map(TaskJson.toJson), next }
+        return { tasks: tasks.map(brief === "true" ? TaskJson.toBrief : TaskJson.toJson), next }
       }),
       get: ({ params }) => view(params.id),
       explain: ({ params }) => Effect.map(queue.explain(params.id), explanationJson),

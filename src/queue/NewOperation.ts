@@ -122,7 +122,7 @@ export const checkWanted = (wanted: Wanted): Effect.Effect<void, InvalidOption> 
 export const check = (operation: NewOperation): Effect.Effect<void, InvalidOption> =>
   failing(
     Bounds.refuseUnknown(operation, names) ?? Bounds.refuse("id", ids, operation.id) ?? refuseWanted(operation) ??
-      Bounds.refuse("why", Bounds.reason, operation.why ?? "") ?? Bounds.refuse("name", Bounds.name, operation.name) ??
+      Bounds.refuse("why", Bounds.why, operation.why ?? "") ?? Bounds.refuse("name", Bounds.name, operation.name) ??
       Bounds.refuse("by", Bounds.name, operation.by) ??
       Bounds.refuse("rate", Bounds.whole(1, rates.max), operation.rate) ??
       Bounds.refuse("max", Bounds.whole(1), operation.max)

@@ -88,6 +88,22 @@ describe("GET /api/v1/tasks", () => {
       assert.deepStrictEqual(yield* find(`",a`), ["t5", "t1"])
     }).pipe(Effect.provide(layer())))
 
+  it.effect("leaves long payloads out of a brief list, and says so", () =>
+    Effect.gen(function*() {
+      yield* postedAll([{ type: "echo", id: "long", payload: "w".repeat(2000) }, {
+        type: "echo",
+        id: "short",
+        payload: 7
+      }])
+      const [short, long] = (yield* page("?brief=true")).tasks
+      assert.deepInclude(short, { id: "short", payload: 7 })
+      assert.notProperty(short, "left_out")
+      assert.deepInclude(long, { id: "long", payload: null, left_out: ["payload"] })
+      const [, whole] = (yield* page("?brief=false")).tasks
+      assert.deepInclude(whole, { payload: "w".repeat(2000) })
+      assert.notProperty(whole, "left_out")
+    }).pipe(Effect.provide(layer())))
+
   it.effect("goes through all tasks by pages", () =>
     Effect.gen(function*() {
       yield* postedAll(Array.from({ length: 7 }, (_, n) => ({ type: "echo", id: `t${n}` })))

@@ -97,6 +97,7 @@ export const operatesOn = (name: string, driver: Driver) =>
         )
         assert.strictEqual(yield* refused({ action: "remove" }), "action")
         assert.strictEqual(yield* refused({ why: "" }), "why")
+        assert.strictEqual(yield* refused({ why: " \t\u00A0" }), "why")
         assert.strictEqual(yield* refused({ why: undefined }), "why")
         assert.strictEqual(yield* refused({ rate: 0 }), "rate")
         assert.strictEqual(yield* refused({ max: 0.5 }), "max")

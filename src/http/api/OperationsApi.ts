@@ -39,7 +39,7 @@ export const NewOperationJson = Schema.Struct({
       "Your own id, so that a request that is sent again is one operation: a UUID of version 7, made within ten minutes of now"
   }),
   ...WantedJson.fields,
-  why: Schema.String.check(within(Bounds.reason), Schema.isNonEmpty(), Schema.isMaxLength(Bounds.maxReasonLength))
+  why: Schema.String.check(within(Bounds.why), Schema.isNonEmpty(), Schema.isMaxLength(Bounds.maxReasonLength))
     .annotate({ description: "Why it is done. It is kept" }),
   name: Schema.optionalKey(Name).annotate({ description: "For people" }),
   by: Schema.optionalKey(Name).annotate({ description: "Who begins it; the name of the API key takes its place" }),

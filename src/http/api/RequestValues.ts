@@ -98,6 +98,13 @@ export const cursorText = (isOurs: (cursor: string) => boolean) =>
 /** From a page of tasks. Whether it is one of this filter, the queue knows. */
 export const TaskCursor = cursorText(Cursor.isTaskCursor)
 
+/** Which page of tasks, and how much of each. */
+export const taskListQuery = {
+  limit: Schema.optionalKey(PageSize),
+  cursor: Schema.optionalKey(TaskCursor),
+  brief: Schema.optionalKey(Schema.Literals(["true", "false"]))
+}
+
 /** From a page of queues. */
 export const QueueCursor = cursorText((text) => Cursor.decodeName("queue", text) !== undefined)
 

@@ -84,7 +84,10 @@ export const TaskJson = Schema.Struct({
   progress: Schema.NullOr(Schema.Finite).annotate({ description: "0 to 1, as its handler reports it" }),
   instance: Schema.NullOr(Schema.String).annotate({ description: "That claimed the latest attempt" }),
   cancel_requested: Schema.Boolean,
-  history: Schema.Array(AttemptJson).annotate({ description: "Earlier attempts, the oldest first" })
+  history: Schema.Array(AttemptJson).annotate({ description: "Earlier attempts, the oldest first" }),
+  left_out: Schema.optionalKey(Schema.Array(Schema.Literals(["payload", "result"]))).annotate({
+    description: "Which of these is null because it is long: of brief lists alone"
+  })
 }).annotate({ identifier: "Task" })
 
 export type TaskJson = typeof TaskJson.Type
@@ -180,6 +183,18 @@ export const toJson = (task: StoredTask): TaskJson => {
     cancel_requested: task.cancelRequested,
     history: task.history.map(attemptJson)
   }
+}
+
+/** Characters of JSON that a brief list shows of a payload and of a result. */
+const maxBrief = 1000
+
+/** The task without a payload and a result that are long: a list that shows many has no room for them. */
+export const toBrief = (task: StoredTask): TaskJson => {
+  const whole = toJson(task)
+  const long = (["payload", "result"] as const).filter((name) => JSON.stringify(whole[name]).length > maxBrief)
+  return long.length === 0
+    ? whole
+    : { ...whole, ...Object.fromEntries(long.map((name) => [name, null])), left_out: long }
 }
 
 /** What posting a task answers. */

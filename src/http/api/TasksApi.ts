@@ -12,7 +12,7 @@ import * as ApiErrors from "./ApiErrors.ts"
 import { ExplanationJson } from "./ExplanationJson.ts"
 import { LogsQuery, TaskLogsJson } from "./LogsJson.ts"
 import { NeededRole } from "./NeededRole.ts"
-import { JsonValue, MillisOrText, Name, PageSize, TaskCursor, within } from "./RequestValues.ts"
+import { JsonValue, MillisOrText, Name, taskListQuery, within } from "./RequestValues.ts"
 import { StepsQuery, TaskStepsJson } from "./StepsJson.ts"
 import { filterQuery } from "./TaskFilterJson.ts"
 import { CreatedTaskJson, KnownTaskJson, TaskJson, TaskPageJson, TaskResultJson, TaskResultsJson } from "./TaskJson.ts"
@@ -214,8 +214,7 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
   HttpApiEndpoint.get("list", "/tasks", {
     query: {
       ...filterQuery,
-      limit: Schema.optionalKey(PageSize),
-      cursor: Schema.optionalKey(TaskCursor)
+      ...taskListQuery
     },
     success: TaskPageJson,
     error: ApiErrors.Unavailable
