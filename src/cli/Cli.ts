@@ -31,6 +31,7 @@ import * as Store from "./commands/Store.ts"
 import * as Watch from "./commands/Watch.ts"
 import { exitCodes, Failure } from "./Failure.ts"
 import * as Screen from "./Screen.ts"
+import { wrapped } from "./Wrapping.ts"
 
 /** Every command. */
 export const command = Command.make("taskforge").pipe(
@@ -114,7 +115,7 @@ const presenter = (tellIn: (failure: Failure) => Effect.Effect<void, never, Scre
           case "Help":
             return Effect.flatMap(
               screen.columns,
-              (columns) => Console.log(wrapped(formatHelpDoc(event.helpDoc), columns))
+              (columns) => Console.log(wrapped(formatHelpDoc(event.helpDoc), columns, CliOutput.displayWidth))
             )
           case "Version":
             return Console.log(`${event.name} ${event.version}`)
@@ -176,25 +177,4 @@ const choice = (_: string, flag: string, found: string, choices: string): string
   const words = choices.split(" | ").map((word) => word.slice(1, -1))
   const meant = nearest(found, words)
   return `${flag} ${found}: expected ${words.join(", ")}${meant === undefined ? "" : `; did you mean ${meant}?`}`
-}
-
-/** Help in lines of at most `width` cells, as far as its words allow; they go on below where their text began. */
-const wrapped = (text: string, width: number): string =>
-  text.split("\n").flatMap((line) => CliOutput.displayWidth(line) <= width ? [line] : wrapLine(line, width)).join("\n")
-
-const wrapLine = (line: string, width: number): ReadonlyArray<string> => {
-  const [, head = "", rest = line] = /^(\s*\S.*?\s{2,})(\S.*)$/.exec(line) ?? /^(\s*)(.*)$/.exec(line) ?? []
-  const indent = " ".repeat(Math.min(CliOutput.displayWidth(head), Math.floor(width / 2)))
-  const lines: Array<string> = []
-  let current = head
-  let isEmpty = true
-  for (const word of rest.split(" ")) {
-    const longer = isEmpty ? current + word : `${current} ${word}`
-    if (!isEmpty && CliOutput.displayWidth(longer) > width) {
-      lines.push(current)
-      current = indent + word
-    } else current = longer
-    isEmpty = false
-  }
-  return [...lines, current]
 }
