@@ -50,6 +50,7 @@ export const Instances = () => {
                   {" "}
                   · started <Ago at={instance.started_at} /> · heard of <Ago at={instance.seen_at} />
                 </p>
+                {instance.log_levels !== undefined && <Levels levels={instance.log_levels} />}
                 <details>
                   <summary>{Texts.counted(instance.types.length, "type")} that it can run</summary>
                   <p class="marks">{instance.types.map((type) => <span key={type} class="mark">{type}</span>)}</p>
@@ -63,6 +64,13 @@ export const Instances = () => {
 
 /** What decides how many slots there are. */
 const sizes = { start: "", load: ", as many as its load needs", hand: ", set by hand" } as const
+
+/** The levels of its log. */
+const Levels = ({ levels: { "*": common, ...modules } }: { readonly levels: Readonly<Record<string, string>> }) => (
+  <p class="soft">
+    Logs from {common} on{Object.entries(modules).map(([module, level]) => `, ${module} from ${level}`).join("")}
+  </p>
+)
 
 const Resize = ({ instance: { id, max_slots, sized_by, slot_count }, onChanged }: {
   readonly instance: Instance

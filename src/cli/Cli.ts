@@ -16,6 +16,7 @@ import * as Instances from "./commands/Instances.ts"
 import * as Keys from "./commands/Keys.ts"
 import * as Limits from "./commands/Limits.ts"
 import * as ListTasks from "./commands/List.ts"
+import * as LogLevels from "./commands/LogLevels.ts"
 import * as Logs from "./commands/Logs.ts"
 import * as Operations from "./commands/Operations.ts"
 import * as Queues from "./commands/Queues.ts"
@@ -67,6 +68,7 @@ export const command = Command.make("taskforge").pipe(
         Queues.types,
         Instances.command,
         Scaling.command,
+        LogLevels.command,
         Queues.pause,
         Queues.resume,
         Limits.command,

@@ -1,7 +1,7 @@
 /**
  * How the server writes its log, one record per line: JSON for machines, or coloured text for people.
  *
- * A JSON record has `time` (ISO 8601), `level` (lower case) and `msg`, then what the record is annotated with:
+ * A JSON record has `time` (ISO 8601), `level` (lower case) and `msg`, then the `module` that it comes from and what the record is annotated with:
  * `worker_id`, `job_id` and `attempt` for what handlers log and for the end of an attempt, which has a `duration` (milliseconds) too; and
  * `trace_id` and `span_id` in a span. A defect's stack is in `stack`, a cause in `cause`.
  */
@@ -18,6 +18,7 @@ import {
   References,
   type Scope
 } from "effect"
+import * as LogModule from "../domain/LogModule.ts"
 import * as Redaction from "../domain/Redaction.ts"
 
 /** What is written, and how. */
@@ -85,7 +86,8 @@ const formatJson: Logger.Logger<unknown, string> = Logger.make((options) => {
   const record: Record<string, unknown> = Object.assign(Object.create(null), {
     time: options.date.toISOString(),
     level: options.logLevel.toLowerCase(),
-    msg
+    msg,
+    module: withoutSecrets(options.fiber.getRef(LogModule.Current))
   })
   for (const [name, value] of annotations) if (!(name in record)) record[name] = value
   if (details.length > 0) record["details"] = details
@@ -101,12 +103,18 @@ const formatPretty = (colours: boolean): Logger.Logger<unknown, string> => {
   return Logger.make((options) => {
     const { annotations, cause, msg, rest } = partsOf(options)
     const level = paint(colourOf[options.logLevel] ?? 0, options.logLevel.toUpperCase().padEnd(5))
-    const fields = annotations.map(([name, value]) => ` ${paint(dim, `${name}=`)}${harmless(plain(value))}`).join("")
+    const fields = annotations.filter(isForPeople).map(([name, value]) =>
+      ` ${paint(dim, `${name}=`)}${harmless(plain(value))}`
+    ).join("")
     const head = `${paint(dim, timeOfDay(options.date))} ${level} ${harmless(msg)}${fields}`
     const below = [...rest.map(plain), ...(cause === undefined ? [] : [cause])].map(harmless)
     return [head, ...below].join("\n").replaceAll("\n", "\n  ")
   })
 }
+
+/** What the program itself says is told from the rest by having no module. */
+const isForPeople = ([name, value]: readonly [string, unknown]): boolean =>
+  name !== LogModule.annotation || value !== LogModule.unknown
 
 const dim = 2
 const colourOf: Partial<Record<LogLevel.LogLevel, number>> = { Debug: 34, Info: 32, Warn: 33, Error: 31, Fatal: 35 }

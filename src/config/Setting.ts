@@ -15,6 +15,8 @@ export interface Setting<out A> {
   /** What a good value is; completes "expected …". */
   readonly expected: string
   readonly schema: Schema.ConstraintCodec<A, string>
+  /** What is wrong with a text that the schema refuses, beyond what is expected. */
+  readonly problemOf?: ((text: string) => string | undefined) | undefined
   /**
    * What of its text is secret: the whole `value`, or what may be secret in a `url`. Nothing is when left out; a URL in any
    * other setting is still shown without its secrets.
@@ -61,7 +63,9 @@ export const read = <A>(setting: Setting<A>): Effect.Effect<Reading<A>, Config.C
     const given = variables.filter(({ text }) => text !== "")
     const results = given.map(({ text }) => Schema.decodeResult(setting.schema)(text))
     const problems = given.flatMap((variable, index) =>
-      Result.isFailure(results[index]!) ? [`${show(variable)}: expected ${setting.expected}`] : []
+      Result.isFailure(results[index]!)
+        ? [problemOf(setting, variable)]
+        : []
     )
     if (problems.length > 0) return { _tag: "Problem", problems }
     const values = results.flatMap((result) => Result.isSuccess(result) ? [result.success] : [])
@@ -73,6 +77,11 @@ export const read = <A>(setting: Setting<A>): Effect.Effect<Reading<A>, Config.C
         problems: [`${show(given[0]!)} and ${show(given[other]!)} are one setting: set one of them`]
       }
   })
+
+const problemOf = <A>({ expected, problemOf }: Setting<A>, variable: Variable): string => {
+  const problem = problemOf?.(variable.text)
+  return `${show(variable)}: expected ${expected}${problem === undefined ? "" : `: ${problem}`}`
+}
 
 /** A variable as errors show it, without what is secret. */
 export const show = ({ name, secret, text }: Variable): string =>

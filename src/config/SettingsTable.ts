@@ -4,8 +4,10 @@
  */
 import { Duration, Schema } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
+import * as LogLevelText from "../domain/LogLevelText.ts"
 import { handlerSettings } from "./HandlerSettings.ts"
 import { httpSettings } from "./HttpSettings.ts"
+import { problemOf as problemOfLogLevels, schema as logLevels } from "./LogLevelsSetting.ts"
 import * as QueueSettings from "./QueueSettings.ts"
 import { optional, setting } from "./Setting.ts"
 import { duration, flag, integer, list, logLevel, word } from "./SettingSchemas.ts"
@@ -123,6 +125,14 @@ export const table = {
     fallback: "info",
     about: "Lowest level that is logged",
     schema: logLevel
+  }),
+  logLevels: optional({
+    names: ["LOG_LEVELS"],
+    about:
+      "Levels of single modules, such as claimer=debug, http=warn, handlers:email=trace; all others have that of LOG_LEVEL",
+    expected: LogLevelText.expected,
+    schema: logLevels,
+    problemOf: problemOfLogLevels
   }),
   logFormat: setting({
     names: ["LOG_FORMAT"],

@@ -11,11 +11,13 @@
  */
 import { Duration, Effect, Layer, Record } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
+import { layerWithin } from "../domain/LogModule.ts"
 import { layerApart } from "../domain/Spans.ts"
 import * as RecordedStore from "../events/RecordedStore.ts"
 import { Signals } from "../flow/Signals.ts"
 import * as Expirer from "../maintenance/Expirer.ts"
 import { Leader } from "../maintenance/Leader.ts"
+import * as LogLevelWatch from "../maintenance/LogLevelWatch.ts"
 import * as LogSweeper from "../maintenance/LogSweeper.ts"
 import * as Operator from "../maintenance/Operator.ts"
 import * as Pruner from "../maintenance/Pruner.ts"
@@ -140,16 +142,16 @@ export const layerProducer = (
 > => {
   demandNames(options)
   return Layer.mergeAll(
-    Queue.TaskQueue.layer(options.queue),
-    Schedules.layer(options.queue),
+    layerWithin("queue")(Queue.TaskQueue.layer(options.queue)),
+    layerWithin("schedules")(Schedules.layer(options.queue)),
     Signals.layer,
     Statistics.layer,
-    StatisticsRecorder.layerProducer,
-    declared(options),
-    StoreWatch.layer,
+    layerWithin("statistics")(StatisticsRecorder.layerProducer),
+    layerWithin("schedules")(declared(options)),
+    layerWithin("store")(StoreWatch.layer),
     Pool.WorkerPool.layerNone
   ).pipe(
-    Layer.provide(RecordedStore.layer),
+    Layer.provide(layerWithin("events")(RecordedStore.layer)),
     Layer.provideMerge(Supervisor.layer),
     Layer.provide(PooledRandom.layer),
     Layer.provide(tally(options)),
@@ -178,7 +180,7 @@ export const layer = <E, R>(
   Bounds.demand("shutdown", Bounds.delay, options.shutdown)
   const plan = shutdownPlan(options.shutdown ?? defaultShutdown)
   const lease = options.worker?.lease
-  const leader = Leader.layer({ lease })
+  const leader = layerWithin("leader")(Leader.layer({ lease }))
   return Layer.mergeAll(
     Pool.WorkerPool.layer({
       ...options.worker,
@@ -188,36 +190,35 @@ export const layer = <E, R>(
       keepLogs: options.retention?.keepLogs,
       limitsOfQueues: options.queue?.limits
     }),
-    Rescuer.layer({ ...options.rescuer, lease }),
-    StoreWatch.layer,
-    Ticker.layer,
-    ZoneChange.layer,
-    declared(options),
+    layerWithin("rescuer")(Rescuer.layer({ ...options.rescuer, lease })),
+    layerWithin("store")(StoreWatch.layer),
+    layerWithin("schedules")(Layer.mergeAll(Ticker.layer, ZoneChange.layer, declared(options))),
+    layerWithin("logs")(LogLevelWatch.layer({ lease })),
     Layer.mergeAll(
-      Pruner.layer(options.retention),
-      Expirer.layer,
-      LogSweeper.layer(options.retention),
-      StepSweeper.layer,
-      Waker.layer,
-      Resumer.layer,
-      RollUp.layer,
-      Operator.layer
+      layerWithin("pruner")(
+        Layer.mergeAll(Pruner.layer(options.retention), LogSweeper.layer(options.retention), StepSweeper.layer)
+      ),
+      layerWithin("expirer")(Expirer.layer),
+      layerWithin("steps")(Waker.layer),
+      layerWithin("queue")(Resumer.layer),
+      layerWithin("statistics")(RollUp.layer),
+      layerWithin("operations")(Operator.layer)
     ).pipe(Layer.provide(leader))
   ).pipe(
     Layer.provide(handlers),
     Layer.provideMerge(
       Layer.mergeAll(
-        Queue.TaskQueue.layer(options.queue),
-        Schedules.layer(options.queue),
+        layerWithin("queue")(Queue.TaskQueue.layer(options.queue)),
+        layerWithin("schedules")(Schedules.layer(options.queue)),
         Signals.layer,
         Statistics.layer,
         // Below the pool, so that it sees how the last attempts end
-        Layer.provide(StatisticsRecorder.layer, leader),
+        Layer.provide(layerWithin("statistics")(StatisticsRecorder.layer), leader),
         HandlerRegistry.layer
       )
     ),
     Layer.provide(Instance.layer(options.instance)),
-    Layer.provide(RecordedStore.layer),
+    Layer.provide(layerWithin("events")(RecordedStore.layer)),
     Layer.provideMerge(Supervisor.layer),
     Layer.provide(PooledRandom.layer),
     Layer.provide(tally(options)),

@@ -2,9 +2,11 @@
  * What the API's description says beyond the definitions: what requests and answers look like, by the name of the schema, or by
  * operation where a schema has none.
  */
+import { names } from "../domain/LogModule.ts"
 import { version } from "../store/InstanceStore.ts"
 import type { TaskEventJson } from "./api/EventsApi.ts"
 import type { ScalingJson } from "./api/InstancesApi.ts"
+import type { LogLevelsJson } from "./api/LogLevelsApi.ts"
 import type { PauseJson, QueueJson, QueuePageJson, TypeCountsJson } from "./api/QueuesApi.ts"
 import type { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "./api/SystemApi.ts"
 import type { TaskJson, TaskPageJson, TaskResultJson } from "./api/TaskJson.ts"
@@ -143,6 +145,14 @@ const scaling: typeof ScalingJson.Type = {
   timestamp: at
 }
 
+const setLevel: (typeof LogLevelsJson.Type)["levels"][number] = {
+  module: "claimer",
+  level: "debug",
+  by: "ada",
+  since: at,
+  until: "2026-01-31T12:10:00.000Z"
+}
+
 const emails: typeof TypeCountsJson.Type = {
   type: "email",
   scheduled: 3,
@@ -183,6 +193,9 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   Me: { key: "ci", role: "write", version: "0.1.0", instance: "web-1", time_zone: "Europe/Berlin", timestamp: at },
   Workers: workers,
   NewSlots: { slots: 40 },
+  NewLogLevels: { levels: { claimer: "debug", "handlers:email": "trace" }, for: "10m" },
+  LogLevels: { levels: [setLevel], modules: names, timestamp: at },
+  SetLogLevel: setLevel,
   Scaling: scaling,
   TypeCounts: emails,
   NewPause: { reason: "The database is being moved", for: "2h" },

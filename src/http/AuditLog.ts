@@ -5,6 +5,7 @@
 import { Clock, Effect, Exit, Option, Predicate, References } from "effect"
 import { HttpServerRequest } from "effect/http"
 import type { ApiKey } from "../domain/ApiKey.ts"
+import * as LogModule from "../domain/LogModule.ts"
 import { CurrentVisitor, keyOf, type Visitor } from "./Visitor.ts"
 
 /** Runs an action and writes down what became of it, whether it succeeded or not. */
@@ -89,7 +90,7 @@ const write = (message: string, facts: Readonly<Record<string, unknown>>): Effec
   Effect.annotateLogs(Effect.provideService(Effect.logInfo(message), References.MinimumLogLevel, "Info"), {
     audit: true,
     ...facts
-  })
+  }).pipe(LogModule.within("audit"))
 
 const whoIs = (visitor: Visitor, { remoteAddress }: HttpServerRequest.HttpServerRequest) => {
   const key = keyOf(visitor)

@@ -31,6 +31,12 @@ const several = "repeated, or separated by commas; one that has commas stands in
 
 const instance: Parameter = { description: "The instance's id", schema: nameSchema }
 
+const modules: Parameter = {
+  description: `Only these modules; ${several}; all that are set when left out`,
+  schema: listOf({ type: "string" }),
+  example: "claimer"
+}
+
 /** By name, for every operation. */
 const common: Readonly<Record<string, Parameter>> = {
   id: { description: "The task's id", schema: { type: "string", minLength: 1, maxLength: maxIdLength } },
@@ -102,6 +108,10 @@ const ofParameters: Readonly<Record<string, Readonly<Record<string, Parameter>>>
   "instances.unsetSlots": { id: instance },
   "instances.drain": { id: instance },
   "instances.resume": { id: instance },
+  "logLevels.unset": { module: modules },
+  "logLevels.getOfInstance": { id: instance },
+  "logLevels.setOfInstance": { id: instance },
+  "logLevels.unsetOfInstance": { id: instance, module: modules },
   "older.submitJob": {
     type: { description: "The task type; default by default", schema: nameSchema, example: "echo" },
     priority: {

@@ -3,20 +3,10 @@
  * careful, and whatever goes wrong ends as an error answer. What a handler did not foresee is logged in full and
  * answered without detail.
  */
-import {
-  Cause,
-  Clock,
-  Context,
-  Effect,
-  type Layer,
-  LogLevel,
-  type Metric,
-  Option,
-  References,
-  Tracer,
-  type Types
-} from "effect"
+import { Cause, Clock, Context, Effect, type Layer, type Metric, Option, Tracer, type Types } from "effect"
 import { Headers, HttpRouter, HttpServerError, HttpServerRequest, HttpServerResponse } from "effect/http"
+import * as LogLevels from "../domain/LogLevels.ts"
+import * as LogModule from "../domain/LogModule.ts"
 import * as TraceContext from "../domain/TraceContext.ts"
 import * as Metrics from "../observability/Metrics.ts"
 import * as Access from "./Access.ts"
@@ -36,8 +26,8 @@ export const layer = (logRequests: boolean): Layer.Layer<never, never, HttpRoute
       const ring = yield* KeyRing
       const clock = yield* Clock.Clock
       const metrics = new RequestMetrics(yield* Effect.context<never>())
-      const logged = logRequests &&
-        LogLevel.isGreaterThanOrEqualTo("Info", yield* References.MinimumLogLevel)
+      const mayLog = yield* LogLevels.probe("http", "Info")
+      const isLogged = logRequests ? mayLog : () => false
 
       yield* router.addGlobalMiddleware((routes) =>
         Effect.withFiber((fiber) => {
@@ -48,7 +38,7 @@ export const layer = (logRequests: boolean): Layer.Layer<never, never, HttpRoute
             const seconds = Number(clock.monotonicTimeNanosUnsafe() - startedAt) / 1e9
             metrics.answered(request.method, route?.path, response.status, seconds)
             const careful = withCarefulHeaders(response)
-            return logged
+            return isLogged()
               ? Effect.as(log(request, route?.path, response.status, seconds), careful)
               : Effect.succeed(careful)
           }
@@ -95,7 +85,7 @@ const toAnswer = (
     }
   }
   return Effect.as(
-    Effect.logError(`${request.method} ${loggedPath(request.url, undefined)} failed`, cause),
+    LogModule.within("http")(Effect.logError(`${request.method} ${loggedPath(request.url, undefined)} failed`, cause)),
     ErrorAnswer.internal
   )
 }
@@ -151,7 +141,7 @@ const log = (
   route: string | undefined,
   status: number,
   seconds: number
-) => {
+): Effect.Effect<void> => {
   const path = loggedPath(url, route)
   return Effect.annotateLogs(Effect.logInfo(`${method} ${path} ${status}`), {
     method,
@@ -159,7 +149,7 @@ const log = (
     status,
     duration: Math.round(seconds * 1e6) / 1000,
     address: Option.getOrElse(remoteAddress, () => "unknown")
-  })
+  }).pipe(LogModule.within("http"))
 }
 
 const notFound = (request: HttpServerRequest.HttpServerRequest) =>

@@ -26,6 +26,7 @@ import * as FirstPage from "./FirstPage.ts"
 import * as InstanceHandlers from "./InstanceHandlers.ts"
 import { KeyRing } from "./KeyRing.ts"
 import * as LimitHandlers from "./LimitHandlers.ts"
+import * as LogLevelHandlers from "./LogLevelHandlers.ts"
 import * as MetricsPage from "./MetricsPage.ts"
 import * as OperationHandlers from "./OperationHandlers.ts"
 import * as QueueHandlers from "./QueueHandlers.ts"
@@ -92,6 +93,7 @@ export const layer = (options: Options, path: string = "") => {
           DependencyHandlers.dependencies,
           BatchHandlers.batches,
           InstanceHandlers.layer,
+          LogLevelHandlers.layer,
           LimitHandlers.limits,
           BreakerHandlers.breakers,
           ScheduleHandlers.schedules,

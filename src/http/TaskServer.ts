@@ -7,6 +7,7 @@ import { Duration, Effect, Layer } from "effect"
 import { HttpMiddleware, HttpServer, type HttpServerError } from "effect/http"
 import { createServer, type ServerOptions } from "node:http"
 import type { StoreError } from "../domain/Errors.ts"
+import * as LogModule from "../domain/LogModule.ts"
 import { EventFeed } from "../events/EventFeed.ts"
 import * as Connections from "./Connections.ts"
 import type * as Routes from "./Routes.ts"
@@ -97,6 +98,7 @@ export const layer = (
     )
     return stop(farewell).pipe(
       Layer.provideMerge(serve({ ...options, allowedHosts: [...options.allowedHosts ?? [], listen.host] }, listening)),
+      LogModule.layerWithin("http"),
       Layer.provide(TaskRoutes.services(options.maxBodyBytes)),
       Layer.provide(probesUntraced)
     )

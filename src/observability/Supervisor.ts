@@ -18,6 +18,7 @@ import {
   type Scope
 } from "effect"
 import { StoreError } from "../domain/Errors.ts"
+import * as LogModule from "../domain/LogModule.ts"
 import { utc, utcNow } from "../domain/StoredTime.ts"
 import * as Metrics from "./Metrics.ts"
 
@@ -83,7 +84,7 @@ export class Supervisor extends Context.Service<Supervisor, {
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
       const troubles = new Map<string, Trouble>()
-      const watches = new Map<string, () => Stall | undefined>()
+      const watches = new Map<string, { readonly module: string; readonly look: () => Stall | undefined }>()
       /** Parts that stood still when troubles were read last. */
       const stalled = new Set<string>()
 
@@ -160,12 +161,17 @@ export class Supervisor extends Context.Service<Supervisor, {
           }),
         watch: (part, look) =>
           Effect.acquireRelease(
-            Effect.sync(() => void watches.set(part, look)),
+            Effect.map(LogModule.Current, (module) => void watches.set(part, { module, look })),
             () => Effect.sync(() => void watches.delete(part))
           ),
         troubles: Effect.suspend(() =>
           Effect.map(
-            Effect.forEach([...watches], ([part, look]) => stallOf(part, look)),
+            Effect.forEach(
+              [...watches],
+              ([part, { look, module }]) =>
+                // Who asks is another module
+                Effect.updateContext(stallOf(part, look), (context) => LogModule.addTo(context, module))
+            ),
             (stalls) => [...troubles.values(), ...stalls.flat()]
           )
         )

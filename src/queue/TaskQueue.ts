@@ -37,6 +37,7 @@ import * as Instances from "./Instances.ts"
 import * as Intake from "./Intake.ts"
 import * as Limits from "./Limits.ts"
 import { listOf, type ListOptions, type Page } from "./Listing.ts"
+import * as LogLevels from "./LogLevels.ts"
 import * as OneOrMany from "./OneOrMany.ts"
 import * as Operations from "./Operations.ts"
 import * as Queues from "./Queues.ts"
@@ -156,6 +157,7 @@ export class TaskQueue extends Context.Service<
   & Queues.Queues
   & Limits.Limits
   & Instances.Instances
+  & LogLevels.LogLevels
   & Scaling.Scales
   & Verdict.Verdicts
 >()("taskforge/queue/TaskQueue") {
@@ -244,6 +246,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     ...Queues.make(store, records),
     ...Limits.make(store, records, instances),
     ...Instances.make(instances, records),
+    ...LogLevels.make(instances, records),
     ...Scaling.make(store, records, instances),
     ...Verdict.make({ tasks: store, records, instances }),
     counts: store.counts

@@ -3,6 +3,7 @@ import * as NodeStdio from "@effect/platform-node/NodeStdio"
 import { Effect, Layer, Stdio } from "effect"
 import * as ServerLog from "../config/ServerLog.ts"
 import type { Settings } from "../config/Settings.ts"
+import * as LogLevels from "../domain/LogLevels.ts"
 
 type Chosen = Pick<Settings, "logFormat" | "logLevel">
 
@@ -21,6 +22,10 @@ export const layer = (chosen: Chosen) =>
       level: chosen.logLevel
     })
   }))
+
+/** The levels by module, for all loggers that there are. */
+export const levels = ({ logLevel, logLevels }: Pick<Settings, "logLevel" | "logLevels">): Layer.Layer<never> =>
+  LogLevels.layer({ level: LogLevels.fromEffect(logLevel), modules: logLevels })
 
 const isTerminal = Effect.flatMap(Stdio.Stdio, ({ stdoutIsTerminal }) => stdoutIsTerminal).pipe(
   Effect.provide(NodeStdio.layer)

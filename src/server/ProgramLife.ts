@@ -22,7 +22,10 @@ export const launch = <A, E, R>(layerOf: (settings: Settings.Settings) => Layer.
     })
     return yield* Effect.provide(
       Effect.onInterrupt(running, () => Effect.logInfo("stopped")),
-      Layer.provideMerge(ConfiguredTelemetry.layer, ConfiguredLog.layer(settings))
+      ConfiguredLog.levels(settings).pipe(
+        Layer.provideMerge(ConfiguredTelemetry.layer),
+        Layer.provideMerge(ConfiguredLog.layer(settings))
+      )
     )
   })
 

@@ -14,6 +14,7 @@ import { SecureRandom } from "effect/crypto"
 import { hostname } from "node:os"
 import * as Bounds from "../domain/Bounds.ts"
 import type { StoreError } from "../domain/Errors.ts"
+import type { Levels } from "../domain/LogLevels.ts"
 
 /** A task that an instance runs. */
 export interface RunningTask {
@@ -82,6 +83,8 @@ export interface Beat {
   readonly load?: Load | undefined
   /** Left out where the queues of an instance have no shares. */
   readonly shares?: ReadonlyArray<QueueShare> | undefined
+  /** The levels of its log by module, `*` for all others; left out where its log has no levels by module. */
+  readonly logLevels?: Levels | undefined
 }
 
 /** A living instance. */

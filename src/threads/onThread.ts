@@ -3,7 +3,8 @@
  * import.meta.url)))`, where the module exports `handler`, made with `ThreadHandler.make`. The module is found whatever
  * ending it has: `.ts` from source, `.js` after a compiler, `.mjs` or `.cjs` in a bundle, where it is an entry of its own.
  */
-import { Effect, References } from "effect"
+import { Effect } from "effect"
+import * as LogLevels from "../domain/LogLevels.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import { Snoozed } from "../worker/Attempt.ts"
 import { TaskContext } from "../worker/TaskContext.ts"
@@ -35,7 +36,7 @@ export const onThread = <Definition extends AnyTaskDefinition>(
       module: href,
       payload: yield* Effect.orDie(codec.encodePayload(payload)),
       attempt: { id, type, queue, attempt, claim, instance, slot },
-      logLevel: yield* References.MinimumLogLevel
+      logLevel: yield* Effect.withFiber((fiber) => Effect.succeed(LogLevels.minimumOf(fiber)))
     }
     // A crash is the attempt's defect: the policy of the task type knows only declared errors
     const ending = yield* Effect.orDie(threads.run(job, { isolation, report: progress, log: yield* logger }))

@@ -3,19 +3,21 @@
  * logged as warnings, dead letters as errors with the defect's stack; completions as `Info` where a person reads the
  * log (the server), else as `Debug`, because a busy program would write nothing else.
  */
-import { Duration, Effect, LogLevel, References } from "effect"
+import { Duration, Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
+import * as LogLevels from "../domain/LogLevels.ts"
+import * as LogModule from "../domain/LogModule.ts"
 import type { SettleAnswer } from "../domain/Settlement.ts"
 import type { TaskFailure } from "../domain/TaskRecord.ts"
 import type { Attempt } from "./Attempt.ts"
 import type { Ending } from "./Endings.ts"
 import * as Settler from "./Settler.ts"
 
-/** Reads the log level once: a level that is off costs nothing per task. */
+/** Asks for the log level first: a level that is off costs nothing per task. */
 export const make = Effect.fnUntraced(function*(completions: "Info" | "Debug") {
-  const successes = LogLevel.isGreaterThanOrEqualTo(completions, yield* References.MinimumLogLevel)
+  const successes = yield* LogLevels.probe("attempts", completions)
   const isSilent = ({ settlement }: Ending, answer: SettleAnswer | undefined) =>
-    !successes && settlement._tag === "Complete" && answer !== "stale"
+    settlement._tag === "Complete" && answer !== "stale" && !successes()
   return {
     settled: (batch: ReadonlyArray<Ending>, answers: ReadonlyArray<SettleAnswer>): Effect.Effect<void> =>
       batch.every((ending, index) => isSilent(ending, answers[index]))
@@ -84,7 +86,9 @@ const describe = (failure: TaskFailure): string => `${failure.tag}: ${failure.me
 const stackOf = (failure: TaskFailure): ReadonlyArray<string> => failure.stack === undefined ? [] : [failure.stack]
 
 const annotated = (attempt: Attempt, log: Effect.Effect<void>): Effect.Effect<void> =>
-  Effect.annotateLogs(log, {
-    ...attempt.annotations,
-    duration: Math.round((attempt.endedAt - attempt.startedAt) * 1000) / 1000
-  })
+  LogModule.within("attempts")(log).pipe(
+    Effect.annotateLogs({
+      ...attempt.annotations,
+      duration: Math.round((attempt.endedAt - attempt.startedAt) * 1000) / 1000
+    })
+  )

@@ -7,6 +7,7 @@ import type * as Breaker from "../domain/Breaker.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import * as Gate from "../domain/Gate.ts"
 import type { LimitRule } from "../domain/LimitRule.ts"
+import * as LogModule from "../domain/LogModule.ts"
 import type * as QueueLimits from "../domain/QueueLimits.ts"
 import * as StoredType from "../domain/StoredType.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
@@ -41,7 +42,7 @@ export const make = (
       ]
       if (changed.length > 0) yield* Effect.logDebug(`limits as they are defined: ${changed.join(", ")}`)
       registered = types
-    }).pipe(Effect.provideService(RecordStore, records))
+    }).pipe(Effect.provideService(RecordStore, records), LogModule.within("limits"))
   })
 }
 

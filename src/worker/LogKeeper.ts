@@ -6,6 +6,7 @@
  */
 import { Cause, Context, Duration, Effect, Latch, Logger } from "effect"
 import type { InvalidOption, RecordConflict, StoreError } from "../domain/Errors.ts"
+import * as LogLevels from "../domain/LogLevels.ts"
 import { LogBuffer } from "../logs/LogBuffer.ts"
 import * as LogLine from "../logs/LogLine.ts"
 import * as TaskLogs from "../logs/TaskLogs.ts"
@@ -66,6 +67,7 @@ export const start = Effect.fnUntraced(function*(options: {
   const keepForMs = Duration.toMillis(options.keepLogs)
   if (keepForMs === 0) return undefined
   const dueInMs = Math.min(firstCheckMs, Math.ceil(keepForMs))
+  const levels = yield* LogLevels.Current
   const lines = new WeakMap<Attempt, AttemptLines>()
   const waiting = new Set<AttemptLines>()
   let waitingBytes = 0
@@ -82,6 +84,7 @@ export const start = Effect.fnUntraced(function*(options: {
     const attempt = Context.getOrUndefined(line.fiber.context, TaskContext)
     // A handler may run an engine of its own, whose attempts inherit this logger
     if (!(attempt instanceof Attempt) || attempt.ended || !attempts.has(attempt)) return
+    if (levels?.passes(line) === false) return
     let one = lines.get(attempt)
     if (one === undefined) lines.set(attempt, one = new AttemptLines(attempt))
     if (waitingBytes > maxWaitingBytes) one.buffer.skip()

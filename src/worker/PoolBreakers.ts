@@ -9,6 +9,7 @@ import { Clock, Deferred, Effect, Exit, Semaphore } from "effect"
 import * as Breaker from "../domain/Breaker.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import type * as Gate from "../domain/Gate.ts"
+import * as LogModule from "../domain/LogModule.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import type { Settlement } from "../domain/Settlement.ts"
 import type { TaskFailure } from "../domain/TaskRecord.ts"
@@ -201,7 +202,8 @@ export class PoolBreakers implements BreakerHost {
       }),
       Effect.catch((error) =>
         Effect.logWarning(`the breaker ${shown(pass)} was not told how an attempt ended: ${error.message}`)
-      )
+      ),
+      LogModule.within("breakers")
     )
   }
 
@@ -244,7 +246,8 @@ export class PoolBreakers implements BreakerHost {
       Effect.timeout(answerForMs),
       Effect.catch((error: StoreError | { readonly message: string }) =>
         Effect.as(Effect.logDebug(`the breaker ${name} cannot be looked at: ${error.message}`), undefined)
-      )
+      ),
+      LogModule.within("breakers")
     )
   }
 

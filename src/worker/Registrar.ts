@@ -21,7 +21,7 @@ export const start = Effect.fnUntraced(function*(options: {
   readonly answerFor: Duration.Input
   readonly describe: () => Pick<
     Beat,
-    "capacity" | "queues" | "types" | "limits" | "running" | "sizing" | "load" | "shares"
+    "capacity" | "queues" | "types" | "limits" | "running" | "sizing" | "load" | "shares" | "logLevels"
   >
 }) {
   const { clock, instance, instances, leaseForMs } = options

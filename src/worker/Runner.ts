@@ -1,5 +1,6 @@
 /** Runs each claimed task in a fiber of its own, and judges how the attempt ended. */
 import { type Clock, Context, Effect, Exit, Logger, References, Tracer } from "effect"
+import * as LogModule from "../domain/LogModule.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import type { Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask } from "../domain/TaskRecord.ts"
@@ -26,6 +27,7 @@ export interface Runnable {
 /** What the attempts of a handler have in common. */
 interface HandlerContext {
   readonly services: Context.Context<never>
+  readonly module: string
   readonly annotations: Readonly<Record<string, unknown>> | undefined
   readonly tracer: Tracer.Tracer | undefined
 }
@@ -56,10 +58,11 @@ export const make = Effect.fnUntraced(function*(options: {
   const contextOf = (handler: Handler): HandlerContext => {
     let known = contexts.get(handler)
     if (known === undefined) {
-      const services = logging(Context.merge(context, handler.services))
-      const given = Context.get(services, References.CurrentLogAnnotations)
+      const module = LogModule.ofType(handler.definition.type)
+      const services = Context.add(logging(Context.merge(context, handler.services)), LogModule.Current, module)
+      const { [LogModule.annotation]: _, ...given } = Context.get(services, References.CurrentLogAnnotations)
       const annotations = Object.keys(given).length === 0 ? undefined : given
-      contexts.set(handler, known = { services, annotations, tracer: Tracing.tracerOf(services) })
+      contexts.set(handler, known = { services, module, annotations, tracer: Tracing.tracerOf(services) })
     }
     return known
   }
@@ -94,14 +97,15 @@ export const make = Effect.fnUntraced(function*(options: {
 
   /** What one attempt runs with: its log lines are annotated, and are of the trace that it belongs to. */
   const servicesOf = (attempt: Attempt, handler: Handler, waitedMs: number, claimMs: number) => {
-    const { annotations, services, tracer } = contextOf(handler)
+    const { annotations, module, services, tracer } = contextOf(handler)
     const { task } = attempt
     if (tracer !== undefined) {
       attempt.spans = new AttemptSpans(tracer, clock, attempt, { trace: task.trace, waitedMs, claimMs })
     }
     const span = attempt.spans?.run ?? Tracing.spanOf(task.trace)
     // One object for nearly all: a spread costs more than all else here
-    const own = { worker_id: `${attempt.instance}/${attempt.slot}`, job_id: attempt.id, attempt: attempt.attempt }
+    const slot = `${attempt.instance}/${attempt.slot}`
+    const own = { module, worker_id: slot, job_id: attempt.id, attempt: attempt.attempt }
     attempt.annotations = span === undefined ? own : { ...own, trace_id: span.traceId }
     const noting = annotations === undefined ? attempt.annotations : { ...annotations, ...attempt.annotations }
     const known = Context.add(services, TaskContext, attempt)

@@ -14,6 +14,8 @@
  */
 import { Clock, Context, Duration, Effect, Latch, Layer } from "effect"
 import { SecureRandom } from "effect/crypto"
+import * as LogLevels from "../domain/LogLevels.ts"
+import * as LogModule from "../domain/LogModule.ts"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import * as QueueLimits from "../domain/QueueLimits.ts"
 import * as JointPuts from "../flow/JointPuts.ts"
@@ -78,7 +80,7 @@ export class WorkerPool extends Context.Service<WorkerPool, {
     | HandlerRegistry
     | Supervisor
     | SecureRandom.SecureRandom
-  > => Layer.effect(WorkerPool, make(options))
+  > => Layer.effect(WorkerPool, LogModule.within("pool")(make(options)))
 
   /** The pool of a process that only enqueues: it has no slots. */
   static readonly layerNone: Layer.Layer<WorkerPool> = Layer.succeed(WorkerPool, {
@@ -95,15 +97,15 @@ const make = Effect.fnUntraced(function*(options: Options) {
   demandBounds(options)
   const pool = yield* setUp(options)
   // Stops after the settler: what tasks have logged is worth less than how they ended
-  const logger = yield* startKeepingLogs(pool, options)
-  yield* startSettling(pool)
+  const logger = yield* LogModule.within("logs")(startKeepingLogs(pool, options))
+  yield* LogModule.within("settler")(startSettling(pool))
   const watch = yield* startWatching(pool)
   const sizing = yield* startSizing(pool)
   // Stops after the attempts: an instance that still runs tasks is listed
   pool.news.tell = yield* startRegistering(pool, sizing)
   yield* Effect.addFinalizer(() => Effect.interruptible(drain(pool, watch, options)))
   const begin = yield* makeRunner(pool, watch, logger)
-  yield* startClaiming(pool, begin, watch)
+  yield* LogModule.within("claimer")(startClaiming(pool, begin, watch))
   return WorkerPool.of({
     instance: pool.instance.id,
     concurrency: Effect.sync(() => pool.slots.size),
@@ -315,15 +317,12 @@ const startSizing = Effect.fnUntraced(function*(pool: Pool) {
 
 /** Says to the other instances what this one is, and what it runs. */
 const startRegistering = Effect.fnUntraced(function*(pool: Pool, sizing: () => Sizing) {
-  const { attempts, clock, flushPeriod, instance, leaseForMs, load, now, queues, registry, shares, slots, supervisor } =
-    pool
+  const { attempts, load, now, queues, registry, shares, slots } = pool
+  const levels = yield* LogLevels.Current
   return yield* Registrar.start({
+    ...pool,
     instances: yield* InstanceStore,
-    instance,
-    supervisor,
-    clock,
-    leaseForMs,
-    answerFor: flushPeriod,
+    answerFor: pool.flushPeriod,
     describe: () => ({
       capacity: slots.size,
       queues,
@@ -331,7 +330,8 @@ const startRegistering = Effect.fnUntraced(function*(pool: Pool, sizing: () => S
       running: runningOf(attempts, now()),
       sizing: sizing(),
       load: load.since(now()),
-      ...shares !== undefined && { shares: shares.views() }
+      ...shares !== undefined && { shares: shares.views() },
+      ...levels !== undefined && { logLevels: levels.held }
     })
   })
 })

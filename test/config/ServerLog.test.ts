@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Console, Effect } from "effect"
+import { Console, type Context, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import * as ServerLog from "../../src/config/ServerLog.ts"
+import * as LogLevels from "../../src/domain/LogLevels.ts"
+import * as LogModule from "../../src/domain/LogModule.ts"
 
 /** The lines that an effect logs. */
 const linesOf = (effect: Effect.Effect<unknown>, options: Partial<ServerLog.Options> = {}) =>
@@ -25,12 +27,12 @@ const recordOf = (effect: Effect.Effect<unknown>) =>
 const boom = new Error("boom")
 
 describe("a JSON record", () => {
-  it.effect("has time, level and msg, then its annotations", () =>
+  it.effect("has time, level, msg and module, then its annotations", () =>
     Effect.gen(function*() {
       const record = yield* recordOf(
         Effect.annotateLogs(Effect.logWarning("slow"), { worker_id: 3, job_id: "a", duration: 1.5 })
       )
-      assert.deepStrictEqual(Object.keys(record), ["time", "level", "msg", "worker_id", "job_id", "duration"])
+      assert.deepStrictEqual(Object.keys(record), ["time", "level", "msg", "module", "worker_id", "job_id", "duration"])
       assert.strictEqual(record["level"], "warn")
       assert.strictEqual(record["msg"], "slow")
       assert.strictEqual(record["duration"], 1.5)
@@ -53,7 +55,7 @@ describe("a JSON record", () => {
           Effect.annotateLogs("__proto__", 3)
         )
       )
-      const annotations = Object.entries(record).slice(3).toSorted(([one], [other]) => one < other ? -1 : 1)
+      const annotations = Object.entries(record).slice(4).toSorted(([one], [other]) => one < other ? -1 : 1)
       assert.deepStrictEqual(annotations, [["__proto__", 3], ["constructor", 1], ["toString", [2]]])
     }))
 
@@ -106,6 +108,29 @@ describe("a record for people", () => {
 })
 
 describe("a record of either kind", () => {
+  it.effect("shows no secrets at a level that was set for its module while it runs", () =>
+    Effect.gen(function*() {
+      const url = "postgres://me:hunter2@host/db?token=hunter2"
+      for (const format of ["json", "pretty"] as const) {
+        const said = Effect.gen(function*() {
+          yield* Effect.logDebug("hidden", url)
+          const levels = yield* LogLevels.Current
+          levels?.say([{ "handlers:mail": "trace" }])
+          const speaks = Effect.all([
+            Effect.logTrace(`asks ${url}`, { url }),
+            Effect.annotateLogs(Effect.logDebug("asks"), { url, to: { url } })
+          ])
+          yield* Effect.updateContext(speaks, (context: Context.Context<never>) =>
+            LogModule.addTo(context, LogModule.ofType("mail")))
+        })
+        const lines = yield* linesOf(Effect.provide(said, LogLevels.layer()), { format })
+        assert.lengthOf(lines.join("\n").match(/asks/g) ?? [], 2)
+        assert.include(lines.join(), "handlers:mail")
+        assert.notInclude(lines.join(), "hunter2")
+        assert.notInclude(lines.join(), "hidden")
+      }
+    }))
+
   it.effect("shows no user, password and query of a URL", () =>
     Effect.gen(function*() {
       const url = "postgres://me:hunter2@host/db?token=hunter2"

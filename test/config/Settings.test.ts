@@ -134,6 +134,11 @@ describe("each variable", () => {
     ["TASKFORGE_POSTGRES_PREPARE", "off", "postgresPrepare", "off"],
     ["LOG_LEVEL", "WARN", "logLevel", "Warn"],
     ["LOG_LEVEL", "none", "logLevel", "None"],
+    ["LOG_LEVELS", "Claimer=DEBUG, handlers:Email=trace,http=none", "logLevels", {
+      claimer: "debug",
+      "handlers:Email": "trace",
+      http: "none"
+    }],
     ["LOG_FORMAT", "Pretty", "logFormat", "pretty"],
     ["TASKFORGE_LEASE", "2s", "lease", Duration.seconds(2)],
     ["TASKFORGE_POLL_INTERVAL", "50ms", "pollInterval", Duration.millis(50)],
@@ -218,6 +223,15 @@ describe("each variable", () => {
     TASKFORGE_NAMESPACE: ["a b", "a:b", "ä"],
     TASKFORGE_POSTGRES_CONNECTIONS: ["2", "many"],
     LOG_LEVEL: ["loud", "2"],
+    LOG_LEVELS: [
+      "debug",
+      "clamer=debug",
+      "claimer=loud",
+      "claimer=debug,claimer=info",
+      "*=warn",
+      "handlers:=info",
+      "http=,"
+    ],
     LOG_FORMAT: ["xml"],
     TASKFORGE_LEASE: ["10ms", "2h", "infinity"],
     TASKFORGE_POLL_INTERVAL: ["0ms", "1h"],

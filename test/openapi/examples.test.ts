@@ -36,7 +36,8 @@ const living: Beat = {
   queues: [],
   types: [],
   running: [],
-  sizing: { by: "start", min: null, max: 100, draining: false }
+  sizing: { by: "start", min: null, max: 100, draining: false },
+  logLevels: { "*": "info" }
 }
 
 /** Facts that the example cannot know. */

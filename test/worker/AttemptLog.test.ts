@@ -34,7 +34,7 @@ describe("the log line of an attempt", () => {
         assert.deepStrictEqual(one(yield* aboutTasks), {
           level: "Info",
           message: "task work completed",
-          annotations: { worker_id: "here/1", job_id: id, attempt: 1, duration: 1500 }
+          annotations: { module: "attempts", worker_id: "here/1", job_id: id, attempt: 1, duration: 1500 }
         })
       })
     ))

@@ -19,6 +19,7 @@ const shared = {
   store: flag("store", "store", "URL"),
   workers: flag("workers", "workers", "COUNT"),
   logLevel: flag("log-level", "logLevel", "LEVEL"),
+  logLevels: flag("log-levels", "logLevels", "MODULE=LEVEL,…"),
   logFormat: flag("log-format", "logFormat", "FORMAT")
 }
 

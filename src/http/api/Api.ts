@@ -7,6 +7,7 @@ import { DependenciesApi } from "./DependenciesApi.ts"
 import { EventsApi } from "./EventsApi.ts"
 import { InstancesApi } from "./InstancesApi.ts"
 import { LimitsApi } from "./LimitsApi.ts"
+import { LogLevelsApi } from "./LogLevelsApi.ts"
 import { OperationsApi } from "./OperationsApi.ts"
 import { QueuesApi } from "./QueuesApi.ts"
 import { RequestCheck } from "./RequestCheck.ts"
@@ -35,6 +36,7 @@ export class Api extends HttpApi.make("taskforge")
     EventsApi,
     QueuesApi,
     InstancesApi,
+    LogLevelsApi,
     LimitsApi,
     BreakersApi,
     SchedulesApi,

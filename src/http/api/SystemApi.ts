@@ -7,6 +7,7 @@ import type { LivingInstance, LivingInstances } from "../../queue/Instances.ts"
 import type { Sizing } from "../../store/InstanceStore.ts"
 import type { SlotView } from "../../worker/SlotView.ts"
 import * as ApiErrors from "./ApiErrors.ts"
+import { LevelsJson } from "./LogLevelsApi.ts"
 import { NeededRole } from "./NeededRole.ts"
 import { instant, Timestamp, timestamp } from "./TaskJson.ts"
 
@@ -129,7 +130,10 @@ const InstanceJson = Schema.Struct({
       weight: Schema.Int.annotate({ description: "Tasks that start in each turn" }),
       running: Schema.Int
     }).annotate({ identifier: "QueueShare" })
-  ).annotate({ description: "How its slots are shared among queues; none where they are not" })
+  ).annotate({ description: "How its slots are shared among queues; none where they are not" }),
+  log_levels: Schema.optionalKey(LevelsJson).annotate({
+    description: "The levels of its log by module, * for all others; left out where its program has its own way to log"
+  })
 }).annotate({ identifier: "Instance" })
 
 /** The slots of all instances on the store. */
@@ -237,11 +241,12 @@ const slotJson = (instance: string, { slot, task }: SlotView): Workers["workers"
 })
 
 const instanceJson = (
-  { capacity, running: _running, seenAt, sizing, startedAt, versions, ...instance }: LivingInstance,
+  { capacity, logLevels, running: _running, seenAt, sizing, startedAt, versions, ...instance }: LivingInstance,
   slots: ReadonlyArray<SlotView>
 ): Workers["instances"][number] => ({
   ...instance,
   ...(Object.keys(versions).length === 0 ? {} : { versions }),
+  ...(logLevels === undefined ? {} : { log_levels: logLevels }),
   started_at: timestamp(startedAt),
   seen_at: timestamp(seenAt),
   slot_count: capacity,
@@ -256,9 +261,10 @@ const instanceJson = (
 export const instancesFromJson = ({ instances, timestamp, workers }: Workers): LivingInstances => ({
   now: instant(timestamp),
   instances: instances.map((
-    { draining, max_slots, min_slots, seen_at, sized_by, slot_count, started_at, ...instance }
+    { draining, log_levels, max_slots, min_slots, seen_at, sized_by, slot_count, started_at, ...instance }
   ) => ({
     ...Struct.omit(instance, ["slots_active"]),
+    ...(log_levels === undefined ? {} : { logLevels: log_levels }),
     versions: instance.versions ?? {},
     sizing: { by: sized_by, min: min_slots, max: max_slots, draining },
     startedAt: instant(started_at),

@@ -44,6 +44,7 @@ import type { Options } from "./ApiClient.ts"
 import * as RemoteBatches from "./RemoteBatches.ts"
 import * as RemoteBreakers from "./RemoteBreakers.ts"
 import * as RemoteLimits from "./RemoteLimits.ts"
+import * as RemoteLogLevels from "./RemoteLogLevels.ts"
 import * as RemoteOperations from "./RemoteOperations.ts"
 import * as RemoteResults from "./RemoteResults.ts"
 import { refusedOption, unsent } from "./Sending.ts"
@@ -239,6 +240,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       yield* Queues.checkPage("type", options)
       return QueuesApi.typesFromJson(yield* again("list the types", queues.types({ query: queryOf(options) })))
     }),
+    ...RemoteLogLevels.make(api.logLevels, { again, refusedOption }),
     ...RemoteLimits.make(limits, { again, refusedOption }),
     ...RemoteBreakers.make(breakers, { again, refusedOption }),
     counts: Effect.map(

@@ -14,6 +14,7 @@
  */
 import { type Clock, Context, Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
+import * as LogModule from "../../domain/LogModule.ts"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import {
   Aftermath,
@@ -131,7 +132,8 @@ export const make = (
 
   const afterCommit = Effect.flatMap(look, ({ isReleased }) => isReleased ? released : Effect.void).pipe(
     // the next claim does it
-    Effect.catch((error) => Effect.logDebug("The ends of tasks were not told after a commit", error))
+    Effect.catch((error) => Effect.logDebug("The ends of tasks were not told after a commit", error)),
+    LogModule.within("store")
   )
 
   /** Tells what is left before the transaction commits. */

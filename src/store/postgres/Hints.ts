@@ -9,6 +9,7 @@
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import { Clock, type Context, Effect, Latch, Option, Queue, Random, Schedule, type Scope } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
+import * as LogModule from "../../domain/LogModule.ts"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import { inParentOnly } from "../../domain/Spans.ts"
 import { decodeHints, type Hint, Listeners, type Notifier, Outbox, work } from "../Notifier.ts"
@@ -76,11 +77,11 @@ export const make = Effect.fnUntraced(function*(
     return yield* Effect.forever(Effect.map(Queue.take(notifications), ({ payload }) => received(payload)))
   }))
   const warn = (error: SqlError) =>
-    Effect.logWarning(`hints of other processes do not arrive, polling goes on: ${error.message}`)
+    ofStore(Effect.logWarning(`hints of other processes do not arrive, polling goes on: ${error.message}`))
   if (isShared) {
-    yield* Effect.logWarning(
+    yield* ofStore(Effect.logWarning(
       "a connection pooler shares the server's sessions, so LISTEN hears nothing: polling finds the work of other processes"
-    )
+    ))
   } else {
     yield* subscription.pipe(
       Effect.tapError(warn),
@@ -169,3 +170,5 @@ class Remembered {
     }
   }
 }
+
+const ofStore = LogModule.within("store")

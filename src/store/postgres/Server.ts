@@ -3,6 +3,7 @@
  */
 import { Effect } from "effect"
 import { type StoreError, StoreIncompatible } from "../../domain/Errors.ts"
+import * as LogModule from "../../domain/LogModule.ts"
 import { refuseHeadStart } from "../Driver.ts"
 import { probeBytes, type Refusals, type WriteHealth } from "../WriteHealth.ts"
 import { type Database, number } from "./Database.ts"
@@ -111,7 +112,7 @@ export const bringSequencesForward = Effect.fnUntraced(function*(
       `the sequences of ${schema} were behind its tables, as after logical replication, and have been brought forward`
     )
   })
-  yield* transaction("open", advance)
+  yield* transaction("open", LogModule.within("store")(advance))
 })
 
 /** Stores the head start in a new schema; fails with `StoreIncompatible` when an old one has another. */

@@ -9,6 +9,7 @@
  */
 import { type Clock, Effect } from "effect"
 import type { StoreError } from "../../domain/Errors.ts"
+import * as LogModule from "../../domain/LogModule.ts"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
 import type { FinishedState } from "../../domain/TaskState.ts"
 import { type Counts, totalsOf } from "../Counts.ts"
@@ -134,7 +135,8 @@ export const make = ({ query, schema, transaction }: Database, clock: Clock.Cloc
       })
     ).pipe(
       // idle queues are missing in lists until the next try; nothing else is wrong
-      Effect.catch((error) => Effect.logWarning("The tasks could not be counted by queue and type", error))
+      Effect.catch((error) => Effect.logWarning("The tasks could not be counted by queue and type", error)),
+      LogModule.within("store")
     )
   })
 

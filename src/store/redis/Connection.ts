@@ -9,6 +9,7 @@ import { Deferred, Effect, Option, Schedule, Schema, type Scope } from "effect"
 import * as Redis from "effect/persistence/Redis"
 import { createClient } from "redis"
 import { StoreError } from "../../domain/Errors.ts"
+import * as LogModule from "../../domain/LogModule.ts"
 import * as Redaction from "../../domain/Redaction.ts"
 import * as Failure from "./Failure.ts"
 
@@ -94,7 +95,9 @@ const keepConnected = Effect.fnUntraced(function*(
   const report = Effect.fnUntraced(function*(error: Redis.RedisError) {
     if ((yield* Deferred.fail(first, error)) || lost) return
     lost = true
-    yield* Effect.logWarning(`lost the connection to Redis (${reasonOf(error)}); connecting again until it is back`)
+    yield* ofStore(
+      Effect.logWarning(`lost the connection to Redis (${reasonOf(error)}); connecting again until it is back`)
+    )
   })
 
   const attempt = Effect.suspend(() => openHome({ ...options, url: servers[0]! })).pipe(
@@ -114,7 +117,7 @@ const keepConnected = Effect.fnUntraced(function*(
     )
     servers = [...new Set([connection.url, ...yield* peersOf(options, connection), options.url])]
     current = connection
-    if (lost) yield* Effect.logInfo("connected to Redis again")
+    if (lost) yield* ofStore(Effect.logInfo("connected to Redis again"))
     lost = false
     yield* Deferred.succeed(first, undefined)
     yield* connection.ended.pipe(Effect.catch(report))
@@ -264,3 +267,5 @@ export const nodesOf = (url: string, answer: unknown): ReadonlyArray<string> => 
   const nodes = slots.flatMap(([, , ...members]) => members.map(([host, port]) => at(url, host ?? "", port)))
   return [...new Set(nodes)]
 }
+
+const ofStore = LogModule.within("store")

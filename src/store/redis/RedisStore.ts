@@ -10,6 +10,7 @@ import { RateLimiter } from "effect/persistence"
 import { Redis } from "effect/persistence/Redis"
 import * as Bounds from "../../domain/Bounds.ts"
 import type { StoreError, StoreIncompatible } from "../../domain/Errors.ts"
+import * as LogModule from "../../domain/LogModule.ts"
 import { Budget } from "../Admission.ts"
 import * as Coalescer from "../Coalescer.ts"
 import { Aftermath } from "../Dependencies.ts"
@@ -206,7 +207,7 @@ const inspect = Effect.fnUntraced(function*(redis: Redis["Service"]) {
   yield* Effect.annotateLogs(Server.isKept(facts) ? Effect.logInfo(persistence) : Effect.logWarning(persistence), {
     redis: facts.version
   })
-})
+}, LogModule.within("store"))
 
 /** Counts of rate limits below a root, shared by all instances: keys that Redis forgets at a time of its clock. */
 const rateLimits = Effect.fnUntraced(function*(root: string) {
