@@ -61,7 +61,8 @@ const table: ImportTable = {
     "Signal.ts": ["domain", "flow", "worker"],
     "Step.ts": ["domain", "flow", "Signal.ts", "worker"],
     "Unique.ts": ["domain"],
-    "Task.ts": [...contracts, "Breaker.ts", "Limit.ts", "Unique.ts", "queue", "schedule", "worker"],
+    "Task.ts": [...contracts, "Breaker.ts", "Limit.ts", "TaskOptions.ts", "Unique.ts", "queue", "schedule", "worker"],
+    "TaskOptions.ts": ["domain", "Breaker.ts", "Limit.ts", "Unique.ts"],
     "threads": ["domain", "flow", "logs", "worker"],
     "check": [...contracts, "flow", "queue", "schedule"],
     "engine": [...contracts, ...drivers, ...loops],
@@ -107,7 +108,7 @@ const maxDriverLines = 500
 const minLines = 15
 const isEntry = (path: string) => /(^|\/)(index|main|server)\.ts$|\.thread\.ts$/.test(path)
 /** Files of a folder, those in its folders among them. */
-const maxFiles = { http: 83, cli: 50, "cli/commands": 32, store: 128 }
+const maxFiles = { http: 84, cli: 50, "cli/commands": 32, store: 128 }
 const maxTopEntries = 18
 const isIgnored = (name: string) => /^(\.git|node_modules|dist|coverage|data)$|\.(log|tgz|db|db-shm|db-wal)$/.test(name)
 const vagueName = /(^|[^a-z])(utils?|helpers?|common|managers?)($|[^a-z])/i

@@ -99,6 +99,7 @@ const options = [
   { name: "queue", label: "Queue" },
   { name: "id", label: "Id", placeholder: "made by the server" },
   { name: "key", label: "Idempotency key", placeholder: "none" },
+  { name: "tags", label: "Tags", placeholder: "none; or invoice, eu" },
   { name: "delay", label: "Due in", placeholder: "now; or 5m, 1h30m" },
   { name: "timeout", label: "Time limit of an attempt", placeholder: "as its instance has it" },
   { name: "max_retries", label: "Retries", placeholder: "as its type has it; -1 is no limit" }
@@ -116,7 +117,8 @@ const Form = ({ definition, like }: Found) => {
   const given = useSignal<Partial<Record<Option, string>>>(
     like === undefined ? {} : {
       ...like.queue === definition.queue ? {} : { queue: like.queue },
-      ...like.priority === definition.priority ? {} : { priority: String(like.priority) }
+      ...like.priority === definition.priority ? {} : { priority: String(like.priority) },
+      ...like.tags === undefined ? {} : { tags: like.tags.join(", ") }
     }
   )
   const problems = useSignal<Problems>(new Map())
@@ -136,9 +138,7 @@ const Form = ({ definition, like }: Found) => {
     ...payload.value === undefined ? {} : { payload: payload.value },
     ...definition.version === 1 ? {} : { version: definition.version },
     ...Object.fromEntries(
-      Object.entries(given.value).flatMap(([name, text]) =>
-        text.trim() === "" ? [] : [[name, isNumber(name, text) ? Number(text) : text.trim()]]
-      )
+      Object.entries(given.value).flatMap(([name, text]) => text.trim() === "" ? [] : [[name, valueOf(name, text)]])
     )
   })
   const submit = async (event: Event) => {
@@ -258,6 +258,14 @@ const Form = ({ definition, like }: Found) => {
 const leadToFirst = (form: HTMLFormElement | null): void => {
   requestAnimationFrame(() => form?.querySelector<HTMLElement>(`[aria-invalid="true"]`)?.focus())
 }
+
+/** What a request has of it. No tag has a comma. */
+const valueOf = (name: string, text: string) =>
+  name === "tags"
+    ? text.split(",").map((tag) => tag.trim()).filter((tag) => tag !== "")
+    : isNumber(name, text)
+    ? Number(text)
+    : text.trim()
 
 const isNumber = (name: string, text: string): boolean =>
   (name === "priority" || name === "max_retries") && /^\s*-?\d{1,9}\s*$/.test(text)

@@ -51,7 +51,7 @@ const nameOf = ({ kind, message, tag, type }: ErrorGroup): string => JSON.string
 
 const Group = ({ of: group }: { readonly of: ErrorGroup }) => {
   const { failed, first_at, kind, last_at, latest, message, retried, tag, type } = group
-  const tasks = link(["tasks"], { type: exact(type), tag: exact(tag), kind, text: message.trim() })
+  const tasks = link(["tasks"], { type: exact(type), error_tag: exact(tag), kind, text: message.trim() })
   return (
     <li class="card error-group">
       <div class="error-what">

@@ -9,6 +9,7 @@ import { Loaded } from "../parts/Loaded.tsx"
 import { Logs } from "../parts/Logs.tsx"
 import { StateMark } from "../parts/StateMark.tsx"
 import { Steps } from "../parts/Steps.tsx"
+import { Tags } from "../parts/Tags.tsx"
 import { TaskActions } from "../parts/TaskActions.tsx"
 import { Ago, Instant } from "../parts/Time.tsx"
 import { Timeline } from "../parts/Timeline.tsx"
@@ -145,6 +146,11 @@ const Facts = ({ task }: { readonly task: Found }) => (
     {task.key !== null && (
       <Fact name="Key">
         <code>{task.key}</code>
+      </Fact>
+    )}
+    {task.tags !== undefined && (
+      <Fact name="Tags">
+        <Tags of={task.tags} />
       </Fact>
     )}
     {task.trace_id !== undefined && (

@@ -3,12 +3,16 @@ import { link } from "../Router.ts"
 import * as Texts from "../Texts.ts"
 import type { Task } from "../Wire.ts"
 import { StateMark } from "./StateMark.tsx"
+import { Tags } from "./Tags.tsx"
 import { Ago, Lasting } from "./Time.tsx"
 
 /** Characters of an id, of an error and of a payload that a row shows. */
 const maxId = 60
 const maxError = 160
 const maxPayload = 120
+
+/** Tags that a row shows. */
+const maxTags = 3
 
 /** The table. */
 export const TaskTable = ({ tasks }: { readonly tasks: ReadonlyArray<Task>; readonly onChanged: () => void }) => (
@@ -89,6 +93,7 @@ const About = ({ task }: { readonly task: Task }) => {
           )}
         </span>
       )}
+      {task.tags !== undefined && <Tags of={task.tags.slice(0, maxTags)} more={task.tags.length - maxTags} />}
       {marks.map((mark) => <span key={mark} class="mark">{mark}</span>)}
       {task.error === null && task.left_out?.includes("payload") === true && <span class="soft">a long payload</span>}
       {task.error === null && isObject(task.payload) && (

@@ -1,7 +1,7 @@
 /** Many tasks from lines of JSON, in batches as they come, with a progress bar for people. */
 import { Effect, type Schema, Stream } from "effect"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
-import type { NewTaskJson } from "../http/api/TasksApi.ts"
+import type { NewTaskJson } from "../http/api/NewTaskJson.ts"
 import { Failure } from "./Failure.ts"
 import * as Input from "./Input.ts"
 import * as Progress from "./Progress.ts"

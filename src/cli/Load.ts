@@ -1,7 +1,7 @@
 /** A load on a server: it is kept busy for a time, and then asked how long tasks took from their enqueue to their end. */
 import { Duration, Effect } from "effect"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
-import type { NewTaskJson } from "../http/api/TasksApi.ts"
+import type { NewTaskJson } from "../http/api/NewTaskJson.ts"
 import type { Failure } from "./Failure.ts"
 import * as RemoteTasks from "./RemoteTasks.ts"
 import * as Target from "./Target.ts"

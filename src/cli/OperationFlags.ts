@@ -37,7 +37,8 @@ export const filters = (states: ReadonlyArray<TaskState>) => ({
   key: Input.textFlag("key", "KEY", "Only tasks with this idempotency key"),
   instance: Input.textFlag("instance", "ID", "Only tasks that this instance has claimed last"),
   trace: Input.textFlag("trace", "ID", "Only tasks that were enqueued in this trace"),
-  tag: several("tag", "TAG", "Only tasks whose latest error has this tag"),
+  tag: several("tag", "TAG", "Only tasks that have this tag"),
+  errorTag: several("error-tag", "TAG", "Only tasks whose latest error has this tag"),
   kind: Flag.Literals("kind", FailureKind.literals).pipe(
     Flag.withDescription("Only tasks whose latest failure is of this kind; may be repeated"),
     Flag.atLeast(0)
@@ -98,6 +99,7 @@ const filterOf = Effect.fnUntraced(function*(given: Target.Given<ReturnType<type
     ...optional("instance", given.instance),
     ...optional("trace", given.trace),
     ...given.tag.length > 0 && { tag: given.tag },
+    ...given.errorTag.length > 0 && { error_tag: given.errorTag },
     ...given.kind.length > 0 && { kind: given.kind },
     ...optional("text", given.text),
     ...fields.length > 0 && { payload: Object.fromEntries(fields) },

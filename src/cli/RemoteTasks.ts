@@ -1,8 +1,9 @@
 /** Tasks of the target: sending them, and waiting for their end. */
 import { Duration, Effect } from "effect"
 import { quoted } from "../domain/Quoting.ts"
+import { type NewTaskJson } from "../http/api/NewTaskJson.ts"
 import type { CreatedTaskJson as CreatedTask, TaskJson } from "../http/api/TaskJson.ts"
-import { maxResults, type NewTaskJson } from "../http/api/TasksApi.ts"
+import { maxResults } from "../http/api/TasksApi.ts"
 import * as ApiClient from "../http/client/ApiClient.ts"
 import { Failure } from "./Failure.ts"
 import * as Screen from "./Screen.ts"

@@ -95,6 +95,7 @@ export const card = (task: TaskJson, paint: Screen.Paint, now: number, width: nu
     field("Queue", `${Screen.plain(task.queue)}, ${Priority.nameOf(task.priority)} priority (${task.priority})`),
     ...(task.key === null ? [] : [field("Key", Screen.plain(task.key))]),
     ...(task.trace_id === undefined ? [] : [`${label("Trace")} ${Screen.plain(task.trace_id)}`]),
+    ...(task.tags === undefined ? [] : [`${label("Tags")} ${task.tags.map(Screen.plain).join(", ")}`]),
     ...whole("Payload", task.payload),
     ...(task.status === "completed" ? whole("Result", task.result) : []),
     ...(task.error === null

@@ -10,6 +10,7 @@ import { bound as priorityBound, type PriorityInput, toNumber } from "./Priority
 import type { RetryPolicy, RetryRule } from "./RetryPolicy.ts"
 import * as StepOptions from "./StepOptions.ts"
 import * as StoredType from "./StoredType.ts"
+import * as Tags from "./Tags.ts"
 import * as TaskCodec from "./TaskCodec.ts"
 import * as UniqueRule from "./UniqueRule.ts"
 import type { Versions } from "./Versions.ts"
@@ -43,6 +44,8 @@ export interface AnyTaskDefinition {
   readonly expiresInMs: number | undefined
   /** Within which time after it is due a task should start; `undefined` says nothing. */
   readonly startWithinMs: number | undefined
+  /** Words that its tasks are found by, besides those that each is enqueued with. */
+  readonly tags: ReadonlyArray<string> | ((payload: any) => ReadonlyArray<string>)
   /** What its tasks must pass to start: their order, breakers, limits and fairness. */
   readonly limits: ReadonlyArray<LimitRule.LimitRule<any>>
   /** What stops their start while a dependency is down. */
@@ -69,6 +72,7 @@ export interface TaskDefinition<
   readonly idempotencyKey: ((payload: Payload["Type"]) => string) | undefined
   readonly unique: UniqueRule.UniqueOptions<Payload["Type"]> | undefined
   readonly retry: RetryPolicy<Error["Type"]>
+  readonly tags: ReadonlyArray<string> | ((payload: Payload["Type"]) => ReadonlyArray<string>)
   readonly limits: ReadonlyArray<LimitRule.LimitRule<Payload["Type"]>>
   readonly breakers: ReadonlyArray<Breaker.Rule<Payload["Type"]>>
   readonly codec: TaskCodec.TaskCodec<Payload["Type"], Success["Type"], Error["Type"]>
@@ -92,6 +96,7 @@ export interface Options<
   readonly timeout?: Duration.Input | undefined
   readonly expiresIn?: Duration.Input | undefined
   readonly startWithin?: Duration.Input | undefined
+  readonly tags?: ReadonlyArray<string> | ((payload: Payload["Type"]) => ReadonlyArray<string>) | undefined
   readonly steps?: StepOptions.StepSettings | undefined
   readonly description?: string | undefined
   readonly breakers?: ReadonlyArray<Breaker.Rule<Payload["Type"]>> | undefined
@@ -122,6 +127,7 @@ export const make = <
     timeoutMs: options.timeout === undefined ? undefined : Math.ceil(Duration.toMillis(options.timeout)),
     expiresInMs: options.expiresIn === undefined ? undefined : Math.ceil(Duration.toMillis(options.expiresIn)),
     startWithinMs: options.startWithin === undefined ? undefined : Math.ceil(Duration.toMillis(options.startWithin)),
+    tags: options.tags ?? [],
     limits: LimitRule.rulesOf(type, options),
     breakers: options.breakers ?? [],
     steps: StepOptions.of(options.steps),
@@ -138,6 +144,11 @@ const typeName: Bounds.Bound<string> = {
   accepts: (name) => Bounds.name.accepts(name) && !name.includes(StoredType.mark)
 }
 
+const tags: Bounds.Bound<unknown> = {
+  expected: `${Tags.tags.expected}; or a function of the payload that gives such`,
+  accepts: (tags) => typeof tags === "function" || Tags.tags.accepts(tags as ReadonlyArray<string>)
+}
+
 const someVersions: Bounds.Bound<Versions<any>> = {
   expected: "versions, made with Versions.first or Versions.from",
   accepts: (earlier: Partial<Versions<any>> | null) => typeof earlier?.decode === "function"
@@ -145,8 +156,9 @@ const someVersions: Bounds.Bound<Versions<any>> = {
 
 const demandBounds = (
   type: string,
-  { earlier, expiresIn, idempotencyKey, priority, queue, retry, startWithin, timeout, unique }: Options<any, any, any>
+  options: Options<any, any, any>
 ): void => {
+  const { earlier, expiresIn, idempotencyKey, priority, queue, retry, startWithin, timeout, unique } = options
   UniqueRule.demand(unique, idempotencyKey !== undefined)
   Bounds.demand("type", typeName, type)
   Bounds.demand("earlier", someVersions, earlier)
@@ -155,6 +167,7 @@ const demandBounds = (
   Bounds.demand("timeout", Bounds.timeout, timeout)
   Bounds.demand("expiresIn", Bounds.span, expiresIn)
   Bounds.demand("startWithin", Bounds.span, startWithin)
+  Bounds.demand("tags", tags, options.tags)
   if (retry === undefined) return
   Bounds.demandKnown(retry, policyNames, "retry.")
   const rules: ReadonlyArray<readonly [name: string, rule: RetryRule<never>]> = [

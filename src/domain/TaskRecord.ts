@@ -119,14 +119,18 @@ export interface NewTask extends Gated {
   readonly onFailure?: OnFailure | undefined
   /** The span that it was enqueued in, see `TraceContext`. Left out where there is none. */
   readonly trace?: string | undefined
+  /** Its tags, see `Tags`: JSON text of an array. Left out where it has none. */
+  readonly tags?: string | undefined
 }
 
 /** A stored task: what was handed over, and what has become of it. */
 export interface TaskRecord
-  extends Omit<NewTask, "delayMs" | "runAt" | "expiresInMs" | "unique" | "after" | "onFailure" | "trace">
+  extends Omit<NewTask, "delayMs" | "runAt" | "expiresInMs" | "unique" | "after" | "onFailure" | "trace" | "tags">
 {
   /** The span that it was enqueued in; `null` where there was none. */
   readonly trace: string | null
+  /** JSON text of an array of its tags; `null` where it has none. */
+  readonly tags: string | null
   /** How long it holds its key. */
   readonly hold: Hold
   /** What becomes of it when a task that it depends on does not complete; `null` where it depends on none. */
@@ -211,6 +215,7 @@ export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => 
     hold: holdOf(task.unique),
     onFailure: onFailureOf(task),
     trace: task.trace ?? null,
+    tags: task.tags ?? null,
     waitsFor: task.after?.length ?? 0,
     maxRetries: task.maxRetries,
     timeoutMs: task.timeoutMs,
@@ -243,7 +248,16 @@ export const created = (task: NewTask, now: number): Omit<TaskRecord, "seq"> => 
 export interface ClaimedTask extends
   Omit<
     NewTask,
-    "key" | "unique" | "delayMs" | "runAt" | "expiresInMs" | "startWithinMs" | "after" | "onFailure" | "trace"
+    | "key"
+    | "unique"
+    | "delayMs"
+    | "runAt"
+    | "expiresInMs"
+    | "startWithinMs"
+    | "after"
+    | "onFailure"
+    | "trace"
+    | "tags"
   >,
   Pick<TaskRecord, "dueAt" | "startBy" | "failures" | "crashes" | "trace">
 {

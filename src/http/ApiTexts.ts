@@ -37,6 +37,7 @@ const pending: TaskJson = {
   max_retries: 3,
   queue: "default",
   key: "welcome:ada",
+  tags: ["onboarding"],
   due_at: at,
   expires_at: null,
   start_by: null,
@@ -177,7 +178,7 @@ const error = (code: string, message: string, facts: object = {}) => ({ error: {
 
 /** By the name of a schema. */
 export const ofSchemas: Readonly<Record<string, unknown>> = {
-  NewTask: { type: "echo", payload: { hello: "world" }, priority: "high", key: "welcome:ada" },
+  NewTask: { type: "echo", payload: { hello: "world" }, priority: "high", key: "welcome:ada", tags: ["onboarding"] },
   Task: pending,
   CreatedTask: pending,
   TaskPage: page,

@@ -20,12 +20,12 @@ import { TaskStore } from "../store/TaskStore.ts"
 import { Api } from "./api/Api.ts"
 import { explanationJson } from "./api/ExplanationJson.ts"
 import { logsJson } from "./api/LogsJson.ts"
+import { type NewTaskJson, NewTasksJson, RescheduleJson } from "./api/NewTaskJson.ts"
 import * as QueuesApi from "./api/QueuesApi.ts"
 import { pageSize } from "./api/RequestValues.ts"
 import { defaultSteps, stepsJson } from "./api/StepsJson.ts"
 import { filterOfQuery } from "./api/TaskFilterJson.ts"
 import * as TaskJson from "./api/TaskJson.ts"
-import { type NewTaskJson, NewTasksJson, RescheduleJson } from "./api/TasksApi.ts"
 import { verdictJson } from "./api/VerdictJson.ts"
 import * as AuditLog from "./AuditLog.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
@@ -252,6 +252,7 @@ const toSubmission = (
     expiresIn: task.expires_in,
     startWithin: task.start_within,
     queue: task.queue,
+    tags: task.tags,
     after: task.after,
     onFailure: task.on_failure
   }

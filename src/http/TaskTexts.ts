@@ -66,7 +66,7 @@ const deadLetterGroups: typeof DeadLetterGroupsJson.Type = {
 const deadLettersDone: typeof DeadLettersDoneJson.Type = { looked: 131, matched: 128, done: 128, next: null }
 
 /** Which failed tasks are meant. */
-const deadLetterPart: typeof DeadLetterPartJson.Encoded = { type: ["email"], tag: ["Refused"], limit: 100 }
+const deadLetterPart: typeof DeadLetterPartJson.Encoded = { type: ["email"], error_tag: ["Refused"], limit: 100 }
 
 /** The parameters by which failed tasks are chosen. */
 export const filterParameters = {
@@ -78,6 +78,11 @@ export const filterParameters = {
     example: "0af7651916cd43dd8448eb211c80319c"
   },
   tag: {
+    description: "Only tasks that have all of these tags; repeated, or separated by commas",
+    schema: { type: "array", items: { type: "string", minLength: 1 }, maxItems: 10 },
+    example: "invoice"
+  },
+  error_tag: {
     description: "Only tasks whose latest error has one of these tags",
     schema: { type: "array", items: { type: "string" } }
   },
@@ -105,7 +110,8 @@ export const filterParameters = {
 
 /** Parameters of dead letters. */
 export const deadLetterParameters = {
-  tag: { description: "Only errors with these tags; repeated, or separated by commas" },
+  tag: { description: "Only tasks that have all of these tags; repeated, or separated by commas", example: "invoice" },
+  error_tag: { description: "Only errors with these tags; repeated, or separated by commas" },
   text: { description: "Only errors whose message has this part; a # stands for a number" },
   since: { description: "Only tasks that failed at this time or later", example: "2026-01-31T12:00:00Z" },
   before: { description: "Only tasks that failed before this time", example: "2026-01-31T12:00:00Z" }

@@ -18,7 +18,7 @@ import type { TaskRecord } from "../domain/TaskRecord.ts"
 import { FinishedState, type TaskState } from "../domain/TaskState.ts"
 import { repeated } from "../flow/BatchRecords.ts"
 import { type Change, RecordStore, type StoredRecord } from "../store/RecordStore.ts"
-import { StoredFilter } from "./TaskFilter.ts"
+import { isKnown, StoredFilter } from "./TaskFilter.ts"
 
 /** The kind of the records of operations. */
 export const kind = "operation"
@@ -113,6 +113,11 @@ export const entryOf = (action: Action, { queue, type, version }: TaskRecord, { 
 })
 
 const decodeOperation = Schema.decodeUnknownExit(Schema.fromJsonString(Operation))
+
+/** A filter with what this version does not know of it, which a decoded one has lost. */
+const decodeFilter = Schema.decodeUnknownExit(
+  Schema.fromJsonString(Schema.Struct({ filter: Schema.Record(Schema.String, Schema.Unknown) }))
+)
 const decodePart = Schema.decodeUnknownExit(Schema.fromJsonString(Part))
 
 /** An operation as it was read. */
@@ -132,7 +137,11 @@ export const turned = (id: string): string =>
 /** The operation of a record; nothing where a later version has written it. */
 export const ofRecord = ({ document, id, version }: StoredRecord): Read | undefined => {
   const operation = decodeOperation(document)
-  return Exit.isSuccess(operation) ? { id: turned(id), version, operation: operation.value } : undefined
+  if (Exit.isFailure(operation)) return undefined
+  const said = decodeFilter(document)
+  return Exit.isSuccess(said) && isKnown(said.value.filter)
+    ? { id: turned(id), version, operation: operation.value }
+    : undefined
 }
 
 /** Whether a text may be the id of an operation. */

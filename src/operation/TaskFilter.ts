@@ -6,6 +6,7 @@ import { type DateTime, Effect, Schema } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { InvalidOption, type StoreError } from "../domain/Errors.ts"
 import { commonOf } from "../domain/Fingerprint.ts"
+import * as Tags from "../domain/Tags.ts"
 import { FailureKind, type TaskRecord } from "../domain/TaskRecord.ts"
 import { all, TaskState } from "../domain/TaskState.ts"
 import * as TraceContext from "../domain/TraceContext.ts"
@@ -25,8 +26,10 @@ export interface TaskFilter {
   readonly instance?: string | undefined
   /** The trace that they were enqueued in. */
   readonly trace?: string | undefined
-  /** Tags of the latest errors. */
+  /** Tags that they have, all of these. */
   readonly tags?: ReadonlyArray<string> | undefined
+  /** Tags of the latest errors, one of these. */
+  readonly errorTags?: ReadonlyArray<string> | undefined
   /** Kinds of the latest failures. */
   readonly kinds?: ReadonlyArray<FailureKind> | undefined
   /** A part of the latest error's message, in upper or lower case. A `#` stands for a number, as in the messages of groups. */
@@ -54,6 +57,7 @@ export const StoredFilter = Schema.Struct({
   instance: Schema.optionalKey(Schema.String),
   trace: Schema.optionalKey(Schema.String),
   tags: texts,
+  errorTags: texts,
   kinds: Schema.optionalKey(Schema.Array(FailureKind)),
   text: Schema.optionalKey(Schema.String),
   payload: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
@@ -76,6 +80,7 @@ export const names: Bounds.Names<TaskFilter> = {
   instance: 1,
   trace: 1,
   tags: 1,
+  errorTags: 1,
   kinds: 1,
   text: 1,
   payload: 1,
@@ -122,10 +127,14 @@ export const refuse = (filter: TaskFilter): InvalidOption | undefined =>
     Bounds.refuse("states", someStates, filter.states) ?? Bounds.refuse("types", someText, filter.types) ??
     Bounds.refuse("queues", someText, filter.queues) ?? Bounds.refuse("key", Bounds.key, filter.key) ??
     Bounds.refuse("instance", Bounds.name, filter.instance) ?? Bounds.refuse("trace", aTraceId, filter.trace) ??
-    Bounds.refuse("tags", someText, filter.tags) ??
+    Bounds.refuse("tags", Tags.someTags, filter.tags) ?? Bounds.refuse("errorTags", someText, filter.errorTags) ??
     Bounds.refuse("kinds", someKinds, filter.kinds) ?? Bounds.refuse("text", Bounds.searchText, filter.text) ??
     Bounds.refuse("payload", fields, filter.payload) ??
     times.map((name) => Bounds.refuse(name, Bounds.runAt, filter[name])).find((one) => one !== undefined)
+
+/** Whether this version knows all that a filter says. One that says more means fewer tasks than those that it seems to mean. */
+export const isKnown = (filter: Readonly<Record<string, unknown>>): boolean =>
+  Object.keys(filter).every((name) => Object.hasOwn(names, name))
 
 /** Why a filter is refused that means every task, if it does. */
 export const refuseEmpty = (filter: TaskFilter): InvalidOption | undefined =>
@@ -151,20 +160,24 @@ export const stored = (filter: TaskFilter): StoredFilter => {
 
 /** What decides about a task that a store has listed; `undefined` where every one is meant. */
 const matcherOf = (filter: StoredFilter): ((task: TaskRecord) => boolean) | undefined => {
-  const { createdBefore, createdSince, endedBefore, endedSince, instance, key, kinds, payload, tags, text, trace } =
+  const { createdBefore, createdSince, endedBefore, endedSince, errorTags, instance, key, kinds, payload, text } =
     filter
-  const wanted = tags && new Set(tags)
+  const { tags, trace } = filter
+  const hasTags = tags && Tags.having(tags)
+  const wanted = errorTags && new Set(errorTags)
   const part = text?.toLowerCase()
   const ended = endedSince !== undefined || endedBefore !== undefined
   const paths = Object.entries(payload ?? {}).map(([path, value]) => [path.split("."), value] as const)
   const isFree =
-    [instance, key, kinds, tags, text, trace, createdBefore, createdSince].every((one) => one === undefined) &&
-    !ended && paths.length === 0
+    [instance, key, kinds, tags, errorTags, text, trace, createdBefore, createdSince].every((one) =>
+      one === undefined
+    ) && !ended && paths.length === 0
   if (isFree) return undefined
   return (task) => {
     const { completedAt, createdAt, failure } = task
     return (key === undefined || task.key === key) && (instance === undefined || task.instance === instance) &&
       (trace === undefined || TraceContext.traceIdOf(task.trace) === trace) &&
+      (hasTags === undefined || hasTags(task.tags)) &&
       (wanted === undefined || wanted.has(failure?.tag ?? "")) &&
       (kinds === undefined || failure !== null && kinds.includes(failure.kind)) &&
       (part === undefined || failure !== null && hasText(failure.message, part)) &&

@@ -34,6 +34,7 @@ const names: Bounds.Names<BatchSettings> = {
   expiresIn: 1,
   startWithin: 1,
   queue: 1,
+  tags: 1,
   after: 1,
   onFailure: 1,
   whenFull: 1

@@ -10,6 +10,7 @@ import type { InvalidOption, StoreError } from "../domain/Errors.ts"
 import * as Fingerprint from "../domain/Fingerprint.ts"
 import { seenOf, type SeenTask } from "../domain/Seen.ts"
 import { utc } from "../domain/StoredTime.ts"
+import * as Tags from "../domain/Tags.ts"
 import type { TaskRecord } from "../domain/TaskRecord.ts"
 import * as TaskFilter from "../operation/TaskFilter.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
@@ -19,8 +20,10 @@ import { fromRecord, type StoredTask } from "./StoredTask.ts"
 export interface DeadLetterFilter {
   readonly types?: ReadonlyArray<string> | undefined
   readonly queues?: ReadonlyArray<string> | undefined
-  /** Tags of the errors with which they failed. */
+  /** Tags that they have, all of these. */
   readonly tags?: ReadonlyArray<string> | undefined
+  /** Tags of the errors with which they failed, one of these. */
+  readonly errorTags?: ReadonlyArray<string> | undefined
   /** A part of the error's message, in upper or lower case. A `#` stands for a number, as in the messages of groups. */
   readonly text?: string | undefined
   /** Only those that failed at this time or later, by the store's clock. */
@@ -104,6 +107,7 @@ const partNames: Bounds.Names<DeadLetterPart> = {
   types: 1,
   queues: 1,
   tags: 1,
+  errorTags: 1,
   text: 1,
   since: 1,
   before: 1,
@@ -113,7 +117,8 @@ const partNames: Bounds.Names<DeadLetterPart> = {
 
 /** Fails with the first option that is unknown or outside of its bound. */
 export const check = (part: DeadLetterPart): Effect.Effect<void, InvalidOption> => {
-  const invalid = Bounds.refuseUnknown(part, partNames) ?? Bounds.refuse("text", Bounds.searchText, part.text) ??
+  const invalid = Bounds.refuseUnknown(part, partNames) ?? Bounds.refuse("tags", Tags.someTags, part.tags) ??
+    Bounds.refuse("text", Bounds.searchText, part.text) ??
     Bounds.refuse("since", Bounds.runAt, part.since) ?? Bounds.refuse("before", Bounds.runAt, part.before) ??
     Bounds.refuse("limit", Bounds.whole(1, maxPart), part.limit) ??
     Bounds.refuse("cursor", Cursor.boundOf(listOf(part)), part.cursor)
@@ -121,10 +126,13 @@ export const check = (part: DeadLetterPart): Effect.Effect<void, InvalidOption> 
 }
 
 /** The list that cursors of a filter belong to. */
-const listOf = ({ before, queues, since, tags = [], text, types }: DeadLetterFilter): Cursor.Filter => ({
+const listOf = (
+  { before, errorTags = [], queues, since, tags = [], text, types }: DeadLetterFilter
+): Cursor.Filter => ({
   states: [
     "failed",
     ...tags.map((tag) => `tag ${tag}`),
+    ...errorTags.map((tag) => `error tag ${tag}`),
     `text ${text ?? ""}`,
     `times ${since?.epochMilliseconds} ${before?.epochMilliseconds}`
   ],
@@ -133,8 +141,19 @@ const listOf = ({ before, queues, since, tags = [], text, types }: DeadLetterFil
 })
 
 /** The tasks that are meant. */
-const filterOf = ({ before, queues, since, tags, text, types }: DeadLetterFilter): TaskFilter.StoredFilter =>
-  TaskFilter.stored({ states: ["failed"], types, queues, tags, text, endedSince: since, endedBefore: before })
+const filterOf = (
+  { before, errorTags, queues, since, tags, text, types }: DeadLetterFilter
+): TaskFilter.StoredFilter =>
+  TaskFilter.stored({
+    states: ["failed"],
+    types,
+    queues,
+    tags,
+    errorTags,
+    text,
+    endedSince: since,
+    endedBefore: before
+  })
 
 /** The dead letters of a store. */
 export const make = (

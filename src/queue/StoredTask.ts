@@ -1,6 +1,7 @@
 /** A stored task as programs read it: stores keep texts and numbers, and this is where those become values. */
 import { type DateTime, Duration, Option, type Schema } from "effect"
 import { utc, utcOrNull } from "../domain/StoredTime.ts"
+import * as Tags from "../domain/Tags.ts"
 import type { AttemptRecord, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { FinishedState } from "../domain/TaskState.ts"
 import * as TraceContext from "../domain/TraceContext.ts"
@@ -35,6 +36,7 @@ export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json
     | "gate"
     | "costs"
     | "trace"
+    | "tags"
     | "settledClaim"
     | "leaseUntil"
     | "payload"
@@ -56,6 +58,8 @@ export interface StoredTask<out Payload = Schema.Json, out Success = Schema.Json
   readonly payload: Payload
   /** The trace that it was enqueued in; `null` where there was none. */
   readonly traceId: string | null
+  /** Words that it is found by, in Unicode's composed form. */
+  readonly tags: ReadonlyArray<string>
   /** `None` until the task is completed. */
   readonly result: Option.Option<Success>
   /** Time limit of one attempt; `null` is the instance's default. */
@@ -112,6 +116,7 @@ export const fromRecord = (record: Omit<TaskRecord, "seq">): StoredTask => {
     onFailure: record.onFailure,
     waitsFor: record.waitsFor,
     traceId: TraceContext.traceIdOf(record.trace),
+    tags: Tags.fromText(record.tags),
     createdAt,
     // Most tasks are due at once
     dueAt: record.dueAt === record.createdAt ? createdAt : utc(record.dueAt),

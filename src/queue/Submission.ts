@@ -9,6 +9,7 @@ import * as Limits from "../domain/LimitRule.ts"
 import * as Priority from "../domain/Priority.ts"
 import * as QueueLimits from "../domain/QueueLimits.ts"
 import { shortened } from "../domain/Quoting.ts"
+import * as Tags from "../domain/Tags.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import type { NewTask } from "../domain/TaskRecord.ts"
 import * as Thrown from "../domain/Thrown.ts"
@@ -49,6 +50,8 @@ export interface EnqueueOptions {
    */
   readonly startWithin?: Duration.Input | undefined
   readonly queue?: string | undefined
+  /** Words that it is found by, besides those of the definition: at most 10 together. */
+  readonly tags?: ReadonlyArray<string> | undefined
   /**
    * The tasks that must have ended before it starts: handles of stored ones, or ids, also of others of its batch. One that has ended counts at
    * once. An id that is not stored is an `UnknownDependency`.
@@ -112,7 +115,7 @@ export const fromJson = (
 /** A submission with what its definition makes of the payload: its gate, and its key, unless the caller gives one. */
 const complete = (submission: Submission, payload: unknown, index: number): Exit.Exit<Submission, InvalidPayload> => {
   const { definition } = submission
-  const { idempotencyKey, limits, unique } = definition
+  const { idempotencyKey, limits, tags, unique } = definition
   let { gated, options } = submission
   let about = "idempotencyKey"
   try {
@@ -122,6 +125,10 @@ const complete = (submission: Submission, payload: unknown, index: number): Exit
     about = "unique"
     if (unique !== undefined && options.unique === undefined && options.key === undefined) {
       options = { ...options, unique: { ...unique, key: unique.key(payload) } }
+    }
+    about = "tags"
+    if (typeof tags === "function" || tags.length > 0) {
+      options = { ...options, tags: Tags.joined(typeof tags === "function" ? tags(payload) : tags, options.tags) }
     }
     about = "limits"
     if (limits.length > 0) gated = Limits.gatedBy(limits, payload)
@@ -202,6 +209,7 @@ const bounds: { readonly [Name in keyof EnqueueOptions | "whenFull"]-?: Bounds.B
   expiresIn: Bounds.span,
   startWithin: Bounds.span,
   queue: Bounds.name,
+  tags: Tags.tags,
   after,
   onFailure,
   whenFull
@@ -288,6 +296,12 @@ const uniquenessOf = ({ unique }: EnqueueOptions): Pick<NewTask, "unique"> =>
 const dependenciesOf = ({ after, onFailure }: EnqueueOptions): Pick<NewTask, "after" | "onFailure"> =>
   after === undefined || after.length === 0 ? {} : { after: after.map(idOf), onFailure }
 
+/** Nothing where it has none, as nearly all have. */
+const tagsOf = (options: EnqueueOptions): Pick<NewTask, "tags"> => {
+  const tags = Tags.textOf(options.tags)
+  return tags === undefined ? {} : { tags }
+}
+
 /** The record to store. */
 export const toNewTask = (
   { definition, options, payload, version, ...submission }: Submission,
@@ -299,6 +313,7 @@ export const toNewTask = (
   return {
     ...uniquenessOf(options),
     ...dependenciesOf(options),
+    ...tagsOf(options),
     id,
     type: definition.type,
     ...(version === undefined ? {} : { version }),

@@ -41,7 +41,7 @@ export interface TickOptions {
 export interface ScheduleOptions
   extends
     TickOptions,
-    Pick<EnqueueOptions, "queue" | "priority" | "maxRetries" | "timeout" | "expiresIn" | "startWithin">
+    Pick<EnqueueOptions, "queue" | "priority" | "maxRetries" | "timeout" | "expiresIn" | "startWithin" | "tags">
 {}
 
 /** Tasks that are made up for, unless it is said. */
@@ -77,7 +77,8 @@ const taskNames: Bounds.Names<Omit<ScheduleOptions, keyof TickOptions>> = {
   maxRetries: 1,
   timeout: 1,
   expiresIn: 1,
-  startWithin: 1
+  startWithin: 1,
+  tags: 1
 }
 
 const names: Bounds.Names<ScheduleOptions> = { ...bounds, ...taskNames }

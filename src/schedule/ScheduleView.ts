@@ -1,6 +1,7 @@
 /** Schedules as programs read them. */
 import { type DateTime, Duration, type Schema } from "effect"
 import { utc, utcOrNull } from "../domain/StoredTime.ts"
+import * as Tags from "../domain/Tags.ts"
 import * as Timetable from "../domain/Timetable.ts"
 import type { Missed, Overlap } from "./ScheduleOptions.ts"
 import { type Entry, type Outcome, type StoredSchedule, taskOf } from "./StoredSchedule.ts"
@@ -20,6 +21,8 @@ export interface ScheduledTask {
   readonly expiresIn: Duration.Duration | null
   /** Within which time after its tick it should start; `null` says nothing. */
   readonly startWithin: Duration.Duration | null
+  /** Words that it is found by. */
+  readonly tags: ReadonlyArray<string>
 }
 
 /** A tick of the past, and what became of it. */
@@ -128,7 +131,8 @@ export const viewOf = (schedule: StoredSchedule): ScheduleView => {
       maxRetries: task.maxRetries,
       timeout: durationOrNull(task.timeoutMs),
       expiresIn: durationOrNull(task.expiresInMs),
-      startWithin: durationOrNull(task.startWithinMs ?? null)
+      startWithin: durationOrNull(task.startWithinMs ?? null),
+      tags: Tags.fromText(task.tags ?? null)
     },
     missed: schedule.missed,
     maxMissed: schedule.maxMissed,

@@ -79,7 +79,7 @@ export const planOf = Effect.fnUntraced(function*(
     tooLarge(submission.payload)
   if (invalid !== undefined) return yield* invalid
   const timetable = yield* Effect.fromResult(Timetable.parse(scheduled.timetable))
-  const { delayMs: _delay, id: _id, runAt: _runAt, startWithinMs, unique, version, ...task } = toNewTask(
+  const { delayMs: _delay, id: _id, runAt: _runAt, startWithinMs, tags, unique, version, ...task } = toNewTask(
     submission,
     "",
     defaults
@@ -88,6 +88,7 @@ export const planOf = Effect.fnUntraced(function*(
   const more = {
     ...(version === undefined ? {} : { version }),
     ...(startWithinMs === null ? {} : { startWithinMs }),
+    ...(tags === undefined ? {} : { tags }),
     ...(unique === undefined || unique === null ? {} : { unique })
   }
   return {

@@ -65,6 +65,8 @@ const Template = Schema.Struct({
   expiresInMs: Schema.NullOr(Schema.Int),
   /** Not in documents of earlier versions. */
   startWithinMs: Schema.optionalKey(Schema.NullOr(Schema.Int)),
+  /** JSON text. Left out where they have none. */
+  tags: Schema.optionalKey(Schema.String),
   gate: Schema.NullOr(Schema.String),
   costs: Schema.NullOr(Schema.String)
 })

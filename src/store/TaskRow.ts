@@ -18,7 +18,7 @@ export const stateOf = (code: number): TaskState => all[code]!
 export const columns = "seq, id, type, queue, payload, priority, key, max_retries, timeout_ms, state, created_at, " +
   "due_at, started_at, completed_at, failures, crashes, claims, claim, settled_claim, lease_until, worker, " +
   "cancel_requested, progress, result, failure, history, gate, costs, key_hold, expires_at, " +
-  "start_within, start_by, on_failure, waits_for, trace"
+  "start_within, start_by, on_failure, waits_for, trace, tags"
 
 /** A task as it is read. */
 export type Row = [
@@ -56,7 +56,8 @@ export type Row = [
   startBy: number | null,
   onFailure: string | null,
   waitsFor: number,
-  trace: string | null
+  trace: string | null,
+  tags: string | null
 ]
 
 /** The record of a row. */
@@ -95,7 +96,8 @@ export const recordOf = (row: Row): TaskRecord => ({
   startBy: row[31],
   onFailure: row[32] as OnFailure | null,
   waitsFor: row[33],
-  trace: row[34]
+  trace: row[34],
+  tags: row[35]
 })
 
 /** A stored gate: an empty text where there is none, because a null has no place in the order of an index. */

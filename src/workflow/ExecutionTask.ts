@@ -14,7 +14,16 @@ import * as ExitJson from "./ExitJson.ts"
 export interface Options extends
   Pick<
     Task.Options<typeof Input, typeof Schema.Json, typeof Schema.Json>,
-    "queue" | "priority" | "timeout" | "startWithin" | "limits" | "breakers" | "orderBy" | "fairBy" | "description"
+    | "queue"
+    | "priority"
+    | "timeout"
+    | "startWithin"
+    | "tags"
+    | "limits"
+    | "breakers"
+    | "orderBy"
+    | "fairBy"
+    | "description"
   >
 {}
 

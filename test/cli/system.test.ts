@@ -182,13 +182,13 @@ describe("taskforge dead-letters", () => {
       assert.lengthOf(found, 8)
       const slow = yield* MonotonicClock.now
       const answer = yield* succeeding(
-        onServer(["dead-letters", "rerun", "--tag", "Error", "--rate", "2", "--max", "4"])
+        onServer(["dead-letters", "rerun", "--error-tag", "Error", "--rate", "2", "--max", "4"])
       )
       assert.strictEqual(answer.stdout, "4 tasks: 4 rerun\n")
       assert.isAtLeast((yield* MonotonicClock.now) - slow, 900)
       const all = yield* onServer(["dead-letters", "discard", "--all", "--rate", "1000", "--json"])
       assert.strictEqual(all.code, 0)
-      for (const wrong of [[], ["--all", "--tag", "Error"], ["--all", "--rate", "0"]]) {
+      for (const wrong of [[], ["--all", "--error-tag", "Error"], ["--all", "--rate", "0"]]) {
         assert.strictEqual((yield* onServer(["dead-letters", "discard", ...wrong])).code, 64)
       }
       assert.strictEqual((yield* onServer(["dead-letters", "list", "--text", "x".repeat(201)])).code, 64)

@@ -79,7 +79,7 @@ describe("the page about writing tasks", () => {
     const enqueue = membersOf("src/queue/Submission.ts", "export interface EnqueueOptions")
     const named = namedOn("docs/tasks.md", "## Enqueue")
     assert.deepStrictEqual(enqueue.filter((name) => !named.has(name)), [])
-    const definition = membersOf("src/Task.ts", "export interface Options<")
+    const definition = membersOf("src/TaskOptions.ts", "export interface Options<")
     const defined = namedOn("docs/tasks.md", "## Define")
     const plain = [...defined].map((name) => name.split(".")[0]!)
     assert.deepStrictEqual(definition.filter((name) => !plain.includes(name)), [])

@@ -136,7 +136,7 @@ for (const [place, layer] of Object.entries(places)) {
           lastAt: completedAt!,
           latest: id
         })
-        const filter = { types: ["broken", "a,b"], queues: ["default"], tags: ["Error"], text: "BROKE" }
+        const filter = { types: ["broken", "a,b"], queues: ["default"], errorTags: ["Error"], text: "BROKE" }
         const times = { since: completedAt!, before: DateTime.add(completedAt!, { hours: 1 }) }
         const { next, tasks } = yield* deadLetters.list({ ...filter, ...times, limit: 1 })
         assert.deepStrictEqual(tasks.map((task) => task.id), [id])

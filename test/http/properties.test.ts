@@ -1,8 +1,8 @@
 /** What goes over the wire comes back as it was, whatever it is. */
 import { describe, it } from "@effect/vitest"
 import { Equal, Exit, Schema } from "effect"
+import { NewTaskJson } from "../../src/http/api/NewTaskJson.ts"
 import { TaskJson, TaskPageJson, TaskResultJson } from "../../src/http/api/TaskJson.ts"
-import { NewTaskJson } from "../../src/http/api/TasksApi.ts"
 
 /** Through JSON text, as over HTTP. */
 const comesBack = <A, E>(schema: Schema.ConstraintCodec<A, E>, value: A): boolean => {

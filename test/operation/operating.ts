@@ -3,6 +3,7 @@ import { assert, describe } from "@effect/vitest"
 import { DateTime, Effect } from "effect"
 import { SecureRandom } from "effect/crypto"
 import * as PooledRandom from "../../src/engine/PooledRandom.ts"
+import * as Records from "../../src/operation/OperationRecords.ts"
 import { maxPart, step } from "../../src/operation/OperationSteps.ts"
 import type { NewOperation } from "../../src/queue/NewOperation.ts"
 import * as Operations from "../../src/queue/Operations.ts"
@@ -112,6 +113,27 @@ export const operatesOn = (name: string, driver: Driver) =>
           assert.strictEqual((yield* Effect.flip(all.undo(id)))._tag, "OperationNotFound")
         }
       }))
+
+    scenario(
+      driver,
+      "are left alone by a version that does not know a term of their filter, which means fewer tasks",
+      () =>
+        Effect.gen(function*() {
+          const [id] = yield* waiting(1)
+          const { id: operation } = yield* begin({})
+          const records = yield* RecordStore
+          const [kept] = yield* records.get(Records.kind, [Records.turned(operation)])
+          const { filter, ...rest } = JSON.parse(kept!.document)
+          const later = { ...rest, filter: { ...filter, moods: ["glad"] } }
+          const { id: of, version: expects } = kept!
+          yield* records.put([{ kind: Records.kind, id: of, expects, document: JSON.stringify(later), dueInMs: 0 }])
+          for (let steps = 0; steps < 5; steps++) {
+            yield* step
+            yield* driver.advance(1000)
+          }
+          assert.strictEqual(yield* stateOf(id!), "scheduled")
+        })
+    )
 
     scenario(driver, "change all that is meant and nothing else, at their rate, with who began them and why", () =>
       Effect.gen(function*() {
@@ -280,7 +302,7 @@ export const operatesOn = (name: string, driver: Driver) =>
         yield* Effect.forEach(Array.from({ length: 3 }), () =>
           Effect.flatMap(running(), (one) =>
             settled(fail(one))))
-        const again = yield* begin({ action: "rerun", filter: { tags: ["Refused"] }, max: 2 })
+        const again = yield* begin({ action: "rerun", filter: { errorTags: ["Refused"] }, max: 2 })
         assert.deepInclude(yield* rest(driver, again.id), { done: 2, matched: 2 })
         const gone = yield* begin({ action: "discard", filter: { text: "server" } })
         assert.deepInclude(yield* rest(driver, gone.id), { done: 1, undo: null })

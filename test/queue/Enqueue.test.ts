@@ -279,6 +279,7 @@ describe("an operator", () => {
           onFailure: null,
           waitsFor: 0,
           traceId: null,
+          tags: [],
           createdAt: now,
           dueAt: DateTime.addDuration(now, "1 minute"),
           expiresAt: null,

@@ -18,6 +18,24 @@ const outside: Readonly<Record<string, ReadonlyArray<unknown>>> = {
   delay: [-1, NaN, Infinity, 2 ** 53, 1e18, "Infinity", "soon"],
   expiresIn: [0, -1, NaN, Infinity, 2 ** 53, 1e18, "Infinity", "soon"],
   startWithin: [-1, NaN, Infinity, 2 ** 53, 1e18, "Infinity", "soon"],
+  tags: [
+    "invoice",
+    null,
+    [""],
+    [" eu"],
+    ["eu\u00a0"],
+    ["a,b"],
+    ["a\nb"],
+    ["a\u202eb"],
+    ["\u200b"],
+    ["\ud800"],
+    ["x".repeat(65)],
+    ["日".repeat(22)],
+    [7],
+    [["eu"]],
+    Array.from({ length: 11 }, (_, index) => String(index)),
+    Array.from({ length: 10_000 }, (_, index) => String(index))
+  ],
   timeout: [0, -1, NaN, Infinity, 2 ** 53, 1e18, "Infinity", "soon"],
   runAt: [{ epochMilliseconds: NaN }, { epochMilliseconds: 1e18 }, DateTime.makeUnsafe(253_402_300_800_000), "soon"]
 }

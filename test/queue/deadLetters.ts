@@ -75,8 +75,8 @@ export const findsDeadLetters = (name: string, driver: Driver) =>
         const idsOf = (options: DeadLetters.DeadLetterPart) =>
           Effect.map(letters.list(options), ({ tasks }) =>
             tasks.map(({ id }) => id))
-        assert.deepStrictEqual(yield* idsOf({ tags: ["Gone", "Lost"] }), [first])
-        assert.deepStrictEqual(yield* idsOf({ tags: [] }), [])
+        assert.deepStrictEqual(yield* idsOf({ errorTags: ["Gone", "Lost"] }), [first])
+        assert.deepStrictEqual(yield* idsOf({ errorTags: [] }), [])
         assert.deepStrictEqual(yield* idsOf({ text: "host mx17" }), [rest[7]])
         assert.deepStrictEqual(yield* idsOf({ text: "mx# answered" }), [...rest, first])
         const halfAnHourAgo = DateTime.makeUnsafe((yield* record(rest[0]!)).completedAt! - 1_800_000)
@@ -112,9 +112,9 @@ export const findsDeadLetters = (name: string, driver: Driver) =>
           refused.push(yield* failed())
         }
         const done = yield* settledOne()
-        const first = yield* letters.rerun({ tags: ["Gone"], limit: 4 })
+        const first = yield* letters.rerun({ errorTags: ["Gone"], limit: 4 })
         assert.deepInclude(first, { matched: 4, done: 4 })
-        const second = yield* letters.rerun({ tags: ["Gone"], limit: 1000, cursor: first.next! })
+        const second = yield* letters.rerun({ errorTags: ["Gone"], limit: 1000, cursor: first.next! })
         assert.deepInclude(second, { matched: 6, done: 6, next: null })
         for (const id of gone) {
           assert.strictEqual((yield* record(id)).state, "pending")
@@ -123,7 +123,7 @@ export const findsDeadLetters = (name: string, driver: Driver) =>
         // Another operator is faster with one of them
         const slow = DeadLetters.make(store, (ids) =>
           Effect.andThen(store.remove(ids.slice(0, 1)), store.remove(ids)))
-        const third = yield* slow.discard({ tags: ["Refused"], limit: 1000 })
+        const third = yield* slow.discard({ errorTags: ["Refused"], limit: 1000 })
         assert.deepInclude(third, { matched: 10, done: 9, next: null })
         for (const id of refused) {
           assert.isUndefined(yield* store.get(id))

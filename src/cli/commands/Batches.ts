@@ -2,7 +2,7 @@
 import { Effect, Option, Schema, Stream } from "effect"
 import { Argument, Command } from "effect/cli"
 import type { BatchJson } from "../../http/api/BatchesApi.ts"
-import { NewTaskJson } from "../../http/api/TasksApi.ts"
+import { NewTaskJson } from "../../http/api/NewTaskJson.ts"
 import { invalidRequest, usage } from "../Failure.ts"
 import * as Input from "../Input.ts"
 import * as Listing from "../Listing.ts"

@@ -21,6 +21,11 @@ const filters = {
   queue,
   tag: Flag.String("tag").pipe(
     Flag.withMetavar("TAG"),
+    Flag.withDescription("Only tasks that have this tag; may be repeated"),
+    Flag.atLeast(0)
+  ),
+  errorTag: Flag.String("error-tag").pipe(
+    Flag.withMetavar("TAG"),
     Flag.withDescription("Only errors with this tag; may be repeated"),
     Flag.atLeast(0)
   ),
@@ -65,7 +70,7 @@ const tasks = Target.command(
 ).pipe(
   Command.withDescription("Search failed tasks, newest first"),
   Command.withExamples([{
-    command: `taskforge dead-letters tasks --tag Refused --text "mx# answered"`,
+    command: `taskforge dead-letters tasks --error-tag Refused --text "mx# answered"`,
     description: "By the error's tag and a part of its message"
   }])
 )
@@ -78,7 +83,7 @@ const rerun = Target.command(
   Command.withDescription("Run failed tasks again, with all their retries, at a bounded rate"),
   Command.withShortDescription("Run failed tasks again"),
   Command.withExamples([{
-    command: "taskforge dead-letters rerun --type email --tag Refused --rate 20",
+    command: "taskforge dead-letters rerun --type email --error-tag Refused --rate 20",
     description: "Twenty in a second"
   }])
 )
@@ -104,7 +109,7 @@ export const command = Command.make("dead-letters").pipe(
 )
 
 /** The filter as requests have it. Ages are counted from the clock of this machine. */
-const filterOf = ({ newerThan, olderThan, tag, text, ...given }: Filters) =>
+const filterOf = ({ errorTag, newerThan, olderThan, tag, text, ...given }: Filters) =>
   Effect.map(DateTime.now, (now) => {
     const ago = (age: Option.Option<Duration.Duration>) => Option.map(age, (age) => DateTime.subtractDuration(now, age))
     const [since, before] = [ago(newerThan), ago(olderThan)]
@@ -112,6 +117,7 @@ const filterOf = ({ newerThan, olderThan, tag, text, ...given }: Filters) =>
       ...given.type.length > 0 && { type: given.type },
       ...given.queue.length > 0 && { queue: given.queue },
       ...tag.length > 0 && { tag },
+      ...errorTag.length > 0 && { error_tag: errorTag },
       ...Option.isSome(text) && { text: text.value },
       ...Option.isSome(since) && { since: since.value },
       ...Option.isSome(before) && { before: before.value }

@@ -1,7 +1,7 @@
 import { Array as List, Duration, Effect, Option, Random } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as MonotonicClock from "../../domain/MonotonicClock.ts"
-import type { NewTaskJson } from "../../http/api/TasksApi.ts"
+import type { NewTaskJson } from "../../http/api/NewTaskJson.ts"
 import type { Failure } from "../Failure.ts"
 import * as Input from "../Input.ts"
 import * as Load from "../Load.ts"

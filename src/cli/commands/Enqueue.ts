@@ -2,8 +2,8 @@ import { Effect, Option, Record as Fields, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Priority from "../../domain/Priority.ts"
 import { nearest, quoted } from "../../domain/Quoting.ts"
+import { NewTaskJson } from "../../http/api/NewTaskJson.ts"
 import type { CreatedTaskJson, TaskJson } from "../../http/api/TaskJson.ts"
-import { NewTaskJson } from "../../http/api/TasksApi.ts"
 import * as Bulk from "../Bulk.ts"
 import { invalidRequest, usage } from "../Failure.ts"
 import * as Input from "../Input.ts"
@@ -47,6 +47,11 @@ const flags = {
   maxDelay: Input.textFlag("max-delay", "DURATION", "With --postpone, how far from the first one at most"),
   id: Input.textFlag("id", "ID", "An id of your own"),
   queue: Input.textFlag("queue", "QUEUE", "The queue, instead of the type's own").pipe(Flag.withAlias("q")),
+  tag: Flag.String("tag").pipe(
+    Flag.withMetavar("TAG"),
+    Flag.withDescription("A word that it is found by; may be repeated"),
+    Flag.atLeast(0)
+  ),
   retries: Flag.Int("retries").pipe(
     Flag.withDescription("Retries after the first execution; -1 is unlimited"),
     Flag.optional
@@ -189,6 +194,7 @@ const options = (input: Input): Partial<Record<keyof NewTaskJson, unknown>> => {
     timeout: input.timeout,
     expires_in: input.expiresIn,
     start_within: input.startWithin,
+    tags: input.tag.length === 0 ? Option.none() : Option.some(input.tag),
     after: input.after.length === 0 ? Option.none() : Option.some(input.after),
     on_failure: input.onFailure
   })
@@ -234,6 +240,7 @@ const flagOf = (field: string): string =>
 const flagNames = new Map([
   ["run_at", "at"],
   ["max_retries", "retries"],
+  ["tags", "tag"],
   ["unique.key", "unique"],
   ["unique.window", "window"],
   ["unique.on_conflict", "on-conflict"],

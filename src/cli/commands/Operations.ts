@@ -143,7 +143,7 @@ const rerun = acting(
   "rerun",
   ["failed", "cancelled", "expired"],
   "Run all failed, cancelled or expired tasks again that match",
-  "rerun --status failed --tag Refused"
+  "rerun --status failed --error-tag Refused"
 )
 const discard = acting(
   "discard",

@@ -1,7 +1,7 @@
 /** The command that changes a task that waits. */
 import { Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { RescheduleJson } from "../../http/api/TasksApi.ts"
+import { RescheduleJson } from "../../http/api/NewTaskJson.ts"
 import { invalidRequest, usage } from "../Failure.ts"
 import * as Input from "../Input.ts"
 import * as Screen from "../Screen.ts"

@@ -53,7 +53,8 @@ const linesOf = (schedule: ScheduleJson, paint: Screen.Paint): ReadonlyArray<str
     task.max_retries < 0 ? "retries without end" : `retries ${task.max_retries}`,
     ...span("timeout", task.timeout_ms),
     ...span("expires in", task.expires_in_ms),
-    ...span("starts within", task.start_within_ms)
+    ...span("starts within", task.start_within_ms),
+    ...task.tags === undefined ? [] : [`tags ${task.tags.map(Screen.plain).join(" and ")}`]
   ]
   const rules = [
     schedule.missed === "all" ? `missed all, up to ${schedule.max_missed}` : `missed ${schedule.missed}`,
@@ -129,6 +130,11 @@ const setFlags = {
   timeout: Input.textFlag("timeout", "DURATION", "Time limit of one attempt"),
   expiresIn: Input.textFlag("expires-in", "DURATION", "How long a task is of use, from its tick on"),
   startWithin: Input.textFlag("start-within", "DURATION", "Within what time from its tick a task should start"),
+  tag: Flag.String("tag").pipe(
+    Flag.withMetavar("TAG"),
+    Flag.withDescription("A word that its tasks are found by; may be repeated"),
+    Flag.atLeast(0)
+  ),
   by
 }
 
@@ -140,6 +146,7 @@ const flagNames = new Map([
   ["task.max_retries", "retries"],
   ["task.expires_in", "expires-in"],
   ["task.start_within", "start-within"],
+  ["task.tags", "tag"],
   ["task.timeout", "timeout"],
   ["task.queue", "queue"],
   ["task.priority", "priority"]
@@ -177,7 +184,8 @@ export const set = Target.command("set", setFlags, (given) =>
           max_retries: given.retries,
           timeout: given.timeout,
           expires_in: given.expiresIn,
-          start_within: given.startWithin
+          start_within: given.startWithin,
+          tags: given.tag.length === 0 ? Option.none() : Option.some(given.tag)
         })
       },
       ...given.ifSucceeded ? { only_if: "last_succeeded" } : {},

@@ -6,9 +6,9 @@ import * as Cursor from "../../domain/Cursor.ts"
 import type { BatchPage, BatchView } from "../../queue/BatchViews.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { NeededRole } from "./NeededRole.ts"
+import { NewTaskJson } from "./NewTaskJson.ts"
 import { cursorText, Name, PageSize } from "./RequestValues.ts"
 import { instant, instantOrNull, Timestamp, timestamp, timestampOrNull } from "./TaskJson.ts"
-import { NewTaskJson } from "./TasksApi.ts"
 
 /** Members in one request at most. */
 const maxMembers = 10_000

@@ -11,7 +11,7 @@ import { PageSize, pageSize, TaskCursor, within } from "./RequestValues.ts"
 import * as TaskFilterJson from "./TaskFilterJson.ts"
 import { instant, TaskPageJson, Timestamp, timestamp } from "./TaskJson.ts"
 
-const { queue, tag, text, type } = TaskFilterJson.filterQuery
+const { error_tag, queue, tag, text, type } = TaskFilterJson.filterQuery
 const { SearchText } = TaskFilterJson
 const Instant = Rfc3339.check(within(Bounds.runAt))
 
@@ -19,6 +19,7 @@ const filterQuery = {
   type,
   queue,
   tag,
+  error_tag,
   text,
   since: Schema.optionalKey(Instant),
   before: Schema.optionalKey(Instant)
@@ -30,7 +31,8 @@ const several = Schema.Array(Schema.String).check(Schema.isMaxLength(Bounds.maxI
 export const DeadLetterPartJson = Schema.Struct({
   type: Schema.optionalKey(several).annotate({ description: "Only these task types" }),
   queue: Schema.optionalKey(several).annotate({ description: "Only these queues" }),
-  tag: Schema.optionalKey(several).annotate({ description: "Only errors with these tags" }),
+  tag: TaskFilterJson.TaskFilterJson.fields.tag,
+  error_tag: Schema.optionalKey(several).annotate({ description: "Only errors with these tags" }),
   text: Schema.optionalKey(SearchText.annotate({
     description: "Only errors whose message has this part; a # stands for a number"
   })),
@@ -104,18 +106,22 @@ export class DeadLettersApi extends HttpApiGroup.make("deadLetters").add(
 type PartJson = typeof DeadLetterPartJson.Type
 
 /** A part as the queue takes it. */
-export const partOf = ({ queue, tag, type, ...rest }: PartJson): DeadLetterPart => ({
+export const partOf = ({ error_tag: errorTags, queue, tag, type, ...rest }: PartJson): DeadLetterPart => ({
   ...rest,
   ...type !== undefined && { types: type },
   ...queue !== undefined && { queues: queue },
-  ...tag !== undefined && { tags: tag }
+  ...tag !== undefined && { tags: tag },
+  ...errorTags !== undefined && { errorTags }
 })
 
 /** A part as requests have it. */
-export const partJson = ({ before, cursor, limit, queues, since, tags, text, types }: DeadLetterPart): PartJson => ({
+export const partJson = (
+  { before, cursor, errorTags, limit, queues, since, tags, text, types }: DeadLetterPart
+): PartJson => ({
   ...types !== undefined && { type: types },
   ...queues !== undefined && { queue: queues },
   ...tags !== undefined && { tag: tags },
+  ...errorTags !== undefined && { error_tag: errorTags },
   ...text !== undefined && { text },
   ...since !== undefined && { since: DateTime.toUtc(since) },
   ...before !== undefined && { before: DateTime.toUtc(before) },

@@ -8,6 +8,7 @@ import type { NewOperation, Wanted } from "../../queue/NewOperation.ts"
 import type { OperationPage, OperationView, Preview } from "../../queue/Operations.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { NeededRole } from "./NeededRole.ts"
+import { NewTaskJson } from "./NewTaskJson.ts"
 import { cursorText, Name, PageSize, within } from "./RequestValues.ts"
 import {
   filterJson,
@@ -19,7 +20,6 @@ import {
 } from "./TaskFilterJson.ts"
 import * as TaskJson from "./TaskJson.ts"
 import { instant, instantOrNull, Timestamp, timestamp, timestampOrNull } from "./TaskJson.ts"
-import { NewTaskJson } from "./TasksApi.ts"
 
 /** What is done to tasks, and to which. */
 export const WantedJson = Schema.Struct({

@@ -51,7 +51,8 @@ export const ScheduleJson = Schema.Struct({
     max_retries: Schema.Int,
     timeout_ms: Schema.NullOr(Schema.Finite),
     expires_in_ms: Schema.NullOr(Schema.Finite),
-    start_within_ms: Schema.NullOr(Schema.Finite)
+    start_within_ms: Schema.NullOr(Schema.Finite),
+    tags: Schema.optionalKey(Schema.Array(Schema.String))
   }),
   missed: Missed,
   max_missed: Schema.Int,
@@ -148,7 +149,8 @@ export const scheduleJson = (view: ScheduleView): ScheduleJson => ({
     max_retries: view.task.maxRetries,
     timeout_ms: millisOrNull(view.task.timeout),
     expires_in_ms: millisOrNull(view.task.expiresIn),
-    start_within_ms: millisOrNull(view.task.startWithin)
+    start_within_ms: millisOrNull(view.task.startWithin),
+    ...view.task.tags.length === 0 ? {} : { tags: view.task.tags }
   },
   missed: view.missed,
   max_missed: view.maxMissed,
@@ -182,7 +184,8 @@ export const scheduleFromJson = (json: ScheduleJson): ScheduleView => ({
     maxRetries: json.task.max_retries,
     timeout: durationOrNull(json.task.timeout_ms),
     expiresIn: durationOrNull(json.task.expires_in_ms),
-    startWithin: durationOrNull(json.task.start_within_ms)
+    startWithin: durationOrNull(json.task.start_within_ms),
+    tags: json.task.tags ?? []
   },
   missed: json.missed,
   maxMissed: json.max_missed,

@@ -8,6 +8,7 @@ import type { Input } from "../../domain/Timetable.ts"
 import type { ScheduleOptions } from "../../schedule/ScheduleOptions.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { NeededRole } from "./NeededRole.ts"
+import { NewTaskJson } from "./NewTaskJson.ts"
 import { cursorText, MillisOrText, Name, PageSize, within } from "./RequestValues.ts"
 import {
   HistoryJson,
@@ -19,7 +20,6 @@ import {
   ScheduleJson,
   SchedulePageJson
 } from "./ScheduleJson.ts"
-import { NewTaskJson } from "./TasksApi.ts"
 import * as WireNames from "./WireNames.ts"
 
 /** Characters of a text in a timetable. */
@@ -61,6 +61,7 @@ const NewScheduledTaskJson = Schema.Struct({
   priority: NewTaskJson.fields.priority,
   max_retries: NewTaskJson.fields.max_retries,
   timeout: NewTaskJson.fields.timeout,
+  tags: NewTaskJson.fields.tags,
   expires_in: Schema.optionalKey(MillisOrText.check(within(Bounds.span))).annotate({
     description: "How long the task is of use, from its tick on"
   }),
@@ -207,5 +208,6 @@ export const optionsOf = (json: NewScheduleJson): ScheduleOptions => ({
   maxRetries: json.task.max_retries,
   timeout: json.task.timeout,
   expiresIn: json.task.expires_in,
-  startWithin: json.task.start_within
+  startWithin: json.task.start_within,
+  tags: json.task.tags
 })

@@ -2,6 +2,7 @@
 import { DateTime, Schema } from "effect"
 import * as Bounds from "../../domain/Bounds.ts"
 import { Rfc3339 } from "../../domain/Rfc3339.ts"
+import * as Tags from "../../domain/Tags.ts"
 import { FailureKind } from "../../domain/TaskRecord.ts"
 import { TaskState } from "../../domain/TaskState.ts"
 import * as TraceContext from "../../domain/TraceContext.ts"
@@ -36,7 +37,10 @@ export const TaskFilterJson = Schema.Struct({
   ).annotate({ description: "Only tasks with this idempotency key" }),
   instance: Schema.optionalKey(Name).annotate({ description: "Only tasks that this instance has claimed last" }),
   trace: Schema.optionalKey(TraceId).annotate({ description: "Only tasks that were enqueued in this trace" }),
-  tag: several(Schema.String).annotate({ description: "Only tasks whose latest error has one of these tags" }),
+  tag: Schema.optionalKey(
+    Schema.Array(Schema.String).check(within(Tags.someTags), Schema.isMaxLength(Tags.maxTags))
+  ).annotate({ description: "Only tasks that have all of these tags" }),
+  error_tag: several(Schema.String).annotate({ description: "Only tasks whose latest error has one of these tags" }),
   kind: several(FailureKind).annotate({ description: "Only tasks whose latest failure is one of these kinds" }),
   text: Schema.optionalKey(SearchText).annotate({
     description: "Only tasks whose latest error's message has this part; a # stands for a number"
@@ -66,7 +70,8 @@ export const filterQuery = {
   key: TaskFilterJson.fields.key,
   instance: TaskFilterJson.fields.instance,
   trace: TaskFilterJson.fields.trace,
-  tag: Schema.optionalKey(listOf(Schema.String)),
+  tag: Schema.optionalKey(listOf(Schema.String).check(within(Tags.someTags))),
+  error_tag: Schema.optionalKey(listOf(Schema.String)),
   kind: Schema.optionalKey(listOf(FailureKind)),
   text: TaskFilterJson.fields.text,
   payload: Schema.optionalKey(Schema.Array(PayloadField)),
@@ -88,6 +93,7 @@ export const ShownFilterJson = Schema.Struct({
   instance: Schema.optionalKey(Schema.String),
   trace: Schema.optionalKey(Schema.String),
   tag: Texts,
+  error_tag: Texts,
   kind: Schema.optionalKey(Schema.Array(FailureKind)),
   text: Schema.optionalKey(Schema.String),
   payload: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
@@ -101,9 +107,9 @@ type ShownFilterJson = typeof ShownFilterJson.Type
 
 /** Names of a filter's fields: on the wire, and in programs. */
 const lists = [["id", "ids"], ["status", "states"], ["type", "types"], ["queue", "queues"], ["tag", "tags"], [
-  "kind",
-  "kinds"
-]] as const
+  "error_tag",
+  "errorTags"
+], ["kind", "kinds"]] as const
 const same = ["key", "instance", "trace", "text", "payload"] as const
 const times = [["created_since", "createdSince"], ["created_before", "createdBefore"], ["ended_since", "endedSince"], [
   "ended_before",

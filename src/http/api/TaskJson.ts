@@ -66,6 +66,9 @@ export const TaskJson = Schema.Struct({
   trace_id: Schema.optionalKey(Schema.String).annotate({
     description: "The trace that it was enqueued in; left out where there was none"
   }),
+  tags: Schema.optionalKey(Schema.Array(Schema.String)).annotate({
+    description: "Words that it is found by; left out where it has none"
+  }),
   due_at: Timestamp,
   expires_at: Schema.NullOr(Timestamp).annotate({
     description: "From when on it is not started any more; null is never"
@@ -169,6 +172,7 @@ export const toJson = (task: StoredTask): TaskJson => {
     queue: task.queue,
     key: task.key,
     ...(task.traceId === null ? {} : { trace_id: task.traceId }),
+    ...(task.tags.length === 0 ? {} : { tags: task.tags }),
     // Most tasks are due at once, and writing a time is what costs most here
     due_at: task.dueAt === task.createdAt ? createdAt : timestamp(task.dueAt),
     expires_at: timestampOrNull(task.expiresAt),
@@ -230,6 +234,7 @@ export const fromJson = (task: TaskJson): StoredTask => ({
   onFailure: task.on_failure ?? null,
   waitsFor: task.waits_for ?? 0,
   traceId: task.trace_id ?? null,
+  tags: task.tags ?? [],
   createdAt: instant(task.created_at),
   dueAt: instant(task.due_at),
   expiresAt: instantOrNull(task.expires_at),

@@ -6,9 +6,9 @@ import { HttpApiClient } from "effect/http-api"
 import { QueueFull, StoreError } from "../../domain/Errors.ts"
 import * as Redaction from "../../domain/Redaction.ts"
 import { Api } from "../api/Api.ts"
+import type { NewTaskJson } from "../api/NewTaskJson.ts"
 import type { BodyTooLarge, InvalidRequest, UnsupportedMediaType } from "../api/RequestCheck.ts"
 import type { CreatedTaskJson, KnownTaskJson } from "../api/TaskJson.ts"
-import type { NewTaskJson } from "../api/TasksApi.ts"
 
 /** A server and how to talk to it. */
 export interface Options {

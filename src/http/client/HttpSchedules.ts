@@ -112,7 +112,7 @@ const whole = (input: Duration.Input): Duration.Duration =>
 
 /** What a request says of a schedule. What a definition says of its tasks is sent along: the server may know another. */
 const newScheduleOf = Effect.fnUntraced(function*({ options, submission, timetable }: Scheduled) {
-  const { definition, payload, version } = yield* submission
+  const { definition, options: { tags }, payload, version } = yield* submission
   const maxRetries = options.maxRetries ?? definition.retry.times
   const timeout = options.timeout ?? definition.timeoutMs
   const expiresIn = options.expiresIn ?? definition.expiresInMs
@@ -129,7 +129,8 @@ const newScheduleOf = Effect.fnUntraced(function*({ options, submission, timetab
       ...maxRetries === undefined ? {} : { max_retries: maxRetries },
       ...timeout === undefined ? {} : { timeout: whole(timeout) },
       ...expiresIn === undefined ? {} : { expires_in: whole(expiresIn) },
-      ...startWithin === undefined ? {} : { start_within: whole(startWithin) }
+      ...startWithin === undefined ? {} : { start_within: whole(startWithin) },
+      ...tags === undefined ? {} : { tags }
     },
     ...missed === undefined ? {} : { missed },
     ...maxMissed === undefined ? {} : { max_missed: maxMissed },

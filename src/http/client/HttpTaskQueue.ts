@@ -33,11 +33,12 @@ import { groupsFromJson, partJson } from "../api/DeadLettersApi.ts"
 import { explanationFromJson } from "../api/ExplanationJson.ts"
 import * as InstancesApi from "../api/InstancesApi.ts"
 import { logsFromJson } from "../api/LogsJson.ts"
+import { type NewTaskJson } from "../api/NewTaskJson.ts"
 import * as QueuesApi from "../api/QueuesApi.ts"
 import * as SystemApi from "../api/SystemApi.ts"
 import { filterQueryOf } from "../api/TaskFilterJson.ts"
 import * as TaskJson from "../api/TaskJson.ts"
-import { maxResults, type NewTaskJson } from "../api/TasksApi.ts"
+import { maxResults } from "../api/TasksApi.ts"
 import { verdictFromJson } from "../api/VerdictJson.ts"
 import * as ApiClient from "./ApiClient.ts"
 import type { Options } from "./ApiClient.ts"
@@ -292,7 +293,7 @@ const queryOf = (options: Queues.PageOptions) => ({
 
 /** A submission as it is posted. What a definition says of its tasks is sent along: the server may know another. */
 const newTaskOf = ({ definition, options, payload, version }: Submission): NewTaskJson => {
-  const { after, delay, id, key, onFailure, runAt, unique } = options
+  const { after, delay, id, key, onFailure, runAt, tags, unique } = options
   const maxRetries = options.maxRetries ?? definition.retry.times
   const timeout = options.timeout ?? definition.timeoutMs
   const expiresIn = options.expiresIn ?? definition.expiresInMs
@@ -314,6 +315,7 @@ const newTaskOf = ({ definition, options, payload, version }: Submission): NewTa
     ...(timeout === undefined ? {} : { timeout: wholeMillis(timeout) }),
     ...(expiresIn === undefined ? {} : { expires_in: wholeMillis(expiresIn) }),
     ...(startWithin === undefined ? {} : { start_within: wholeMillis(startWithin) }),
+    ...(tags === undefined ? {} : { tags }),
     ...(after === undefined ? {} : { after: after.map(idOf) }),
     ...(onFailure === undefined ? {} : { on_failure: onFailure })
   }

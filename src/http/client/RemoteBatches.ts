@@ -11,7 +11,7 @@ import { invalidOption, type Submission } from "../../queue/Submission.ts"
 import type { Accepted } from "../../store/TaskStore.ts"
 import * as BatchesApi from "../api/BatchesApi.ts"
 import * as DependenciesApi from "../api/DependenciesApi.ts"
-import type { NewTaskJson } from "../api/TasksApi.ts"
+import type { NewTaskJson } from "../api/NewTaskJson.ts"
 import * as ApiClient from "./ApiClient.ts"
 import { type Sending, unsent } from "./Sending.ts"
 

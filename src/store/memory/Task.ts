@@ -137,6 +137,7 @@ export class Tasks implements Known {
       history: [],
       onFailure: onFailureOf(task),
       trace: task.trace ?? null,
+      tags: task.tags ?? null,
       waitsFor,
       node: undefined,
       dead: false

@@ -56,19 +56,19 @@ const alike = `(
   FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS u (id, payload, place)
 ) AS g`
 
-/** The same where a task has a gate, a window, an expiry, a deadline or a trace: a statement of its own, so that others cost what they did. */
+/** The same where a task has a gate, a window, an expiry, a deadline, a trace or tags: a statement of its own, so that others cost what they did. */
 const variousMore = various.replace(
   "$11::float8[])",
-  "$11::float8[], $12::text[], $13::text[], $14::text[], $15::float8[], $16::float8[], $17::text[])"
-).replace("run_at, place)", "run_at, gate, costs, key_hold, expires_in, start_within, trace, place)")
+  "$11::float8[], $12::text[], $13::text[], $14::text[], $15::float8[], $16::float8[], $17::text[], $18::text[])"
+).replace("run_at, place)", "run_at, gate, costs, key_hold, expires_in, start_within, trace, tags, place)")
 
 /** The same with what depends on others, or others on it. */
-const connected = variousMore.replace("$17::text[])", "$17::text[], $18::text[], $19::float8[], $20::float8[])")
-  .replace("trace, place)", "trace, on_failure, waits_for, edges, place)")
+const connected = variousMore.replace("$18::text[])", "$18::text[], $19::text[], $20::float8[], $21::float8[])")
+  .replace("tags, place)", "tags, on_failure, waits_for, edges, place)")
 
 const isPlain = (task: NewTask): boolean =>
   task.gate === null && task.expiresInMs === null && task.startWithinMs === null && task.trace === undefined &&
-  !isUnique(task)
+  task.tags === undefined && !isUnique(task)
 
 const isUnique = ({ unique }: NewTask): boolean => unique !== null && unique !== undefined
 
@@ -91,10 +91,10 @@ export const make = (
   budget: Budget | undefined
 ) => {
   const { inTransaction, now: clock, query, schema } = database
-  const moreColumns = "gate, shared_gate, costs, key_hold, expires_at, start_within, start_by, trace"
+  const moreColumns = "gate, shared_gate, costs, key_hold, expires_at, start_within, start_by, trace, tags"
   const moreValues =
     `CASE WHEN NOT shares THEN gate END, CASE WHEN shares THEN gate END, costs, key_hold, due_at + expires_in::bigint, start_within::bigint,
-        due_at + start_within::bigint, trace`
+        due_at + start_within::bigint, trace, tags`
   /** What a rank counts from: see `Rank`. */
   const rankedFrom = `CASE WHEN gate LIKE '${orderedPattern}' THEN now
           ELSE due_at + coalesce(start_within::bigint - ${Rank.usualStartMs(headStartMs)}, 0) END`
@@ -120,7 +120,7 @@ export const make = (
     ), joined AS (
       INSERT INTO ${schema}.edge (task, place, dependency, nr)
       SELECT ${numbersOf}[e.task], e.place, coalesce(${numbersOf}[e.new], e.stored::bigint), e.nr
-      FROM unnest($21::float8[]::int[], $22::float8[]::int[], $23::float8[]::int[], $24::float8[], $25::float8[]::int[]) AS e (task, place, new, stored, nr)
+      FROM unnest($22::float8[]::int[], $23::float8[]::int[], $24::float8[]::int[], $25::float8[], $26::float8[]::int[]) AS e (task, place, new, stored, nr)
     ), `
     const edgeColumns = ", on_failure, waits_for, edges, told"
     const edgeValues = ", on_failure, waits_for::int, edges::int, CASE WHEN edges > 0 THEN 0 END"
@@ -365,7 +365,8 @@ const moreOf = (tasks: Group): ReadonlyArray<Parameter> => [
   texts(tasks.map(({ unique }) => Uniqueness.holdOf(unique))),
   numbers(tasks.map(({ expiresInMs }) => wholeOrNull(expiresInMs))),
   numbers(tasks.map(({ startWithinMs }) => wholeOrNull(startWithinMs))),
-  texts(tasks.map(({ trace = null }) => trace))
+  texts(tasks.map(({ trace = null }) => trace)),
+  texts(tasks.map(({ tags = null }) => tags))
 ]
 
 /** What tasks wait for, and the edges to them. Those that lead from stored tasks have no number yet. */

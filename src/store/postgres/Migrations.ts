@@ -264,6 +264,11 @@ const traces = (schema: string): ReadonlyArray<string> => [
   ...Claim.earlierFunctions(schema)
 ]
 
+/** The tags of tasks. */
+const tags = (schema: string): ReadonlyArray<string> => [
+  `ALTER TABLE ${schema}.task ADD COLUMN IF NOT EXISTS tags text`
+]
+
 const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   first,
   Events.tables,
@@ -325,7 +330,8 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   (schema) => [Edges.reconnectFunction(schema), ...Edges.graphFunctions(schema)],
   traces,
   // what ends of members tell is looked up and counted at once
-  (schema) => [Edges.tellFunction(schema)]
+  (schema) => [Edges.tellFunction(schema)],
+  tags
 ]
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */

@@ -113,9 +113,9 @@ const settingOf = (answer: unknown, name: string): string | undefined => {
  * too. Since 2, pending tasks may be in blocks; since 3, lanes are known as long as they have tasks; since 4, API keys are
  * records; since 5, paused queues are; since 6, tasks may have gates; since 7, keys may have windows; since 8,
  * tasks may expire; since 9, they may have a time within which they should start; since 10, tasks with gates may wait together;
- * since 11, they may depend on others; since 12, they may have a trace.
+ * since 11, they may depend on others; since 12, they may have a trace; since 13, tags.
  */
-const layout = 12
+const layout = 13
 
 /** Stores the settings of a new store; fails when an old one has others. `where` names it. */
 export const agree = (

@@ -7,8 +7,8 @@
  * seq;keyed;0;priority;1;0;0;0;dueAt, and where the task expires a plus sign and when; and where it should start within a time
  *   plus signs and when it expires or nothing, that time, and until when the first start is in time or nothing
  * ["queue","type"], and its gate as a third text
- * createdAt;maxRetries;timeoutMs, where it was enqueued in a span a comma and that, and where its gate has other costs than 1 these as
- *   a JSON array
+ * createdAt;maxRetries;timeoutMs, where it was enqueued in a span a comma and that, where it has tags a comma, that span or nothing, a
+ *   comma and these as part of a URL, and where its gate has other costs than 1 these as a JSON array
  * ["type","key"], or nothing; and where the key has a window, a tab and how the task holds it
  * payload
  * ```
@@ -188,11 +188,14 @@ export const fieldOf = ({ key, type }: Pick<NewTask, "key" | "type">): string =>
 /** What is written of a task besides what the script adds. */
 export const restOf = (task: NewTask): string => {
   const hold = holdOf(task.unique)
-  const trace = task.trace === undefined ? "" : `,${task.trace}`
-  return `${task.maxRetries};${task.timeoutMs ?? ""}${trace}${task.costs === null ? "" : `;${task.costs}`}\n${
+  return `${task.maxRetries};${task.timeoutMs ?? ""}${marksOf(task)}${task.costs === null ? "" : `;${task.costs}`}\n${
     fieldOf(task)
   }${hold === null ? "" : `\t${hold}`}\n${task.payload}`
 }
+
+/** Its trace and its tags, of which nearly all tasks have none. Tags may have any character, and those of a URL end no part. */
+const marksOf = ({ tags, trace }: NewTask): string =>
+  tags !== undefined ? `,${trace ?? ""},${encodeURIComponent(tags)}` : trace !== undefined ? `,${trace}` : ""
 
 const firstParts = /^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n/
 
@@ -244,8 +247,14 @@ export const claimedTaskOf = (id: string, text: string, state: string, claim: nu
 
 /** What a task's text has of its time limit and its trace. */
 const timeoutOf = (text: string): Pick<TaskRecord, "timeoutMs" | "trace"> => {
-  const [timeoutMs, trace = null] = text.split(",")
-  return { timeoutMs: numberOrNull(timeoutMs), trace }
+  const [timeoutMs, trace = ""] = text.split(",", 2)
+  return { timeoutMs: numberOrNull(timeoutMs), trace: trace === "" ? null : trace }
+}
+
+/** The tags in the same part. */
+const tagsOf = (text: string): string | null => {
+  const tags = text.split(",", 3)[2]
+  return tags === undefined ? null : decodeURIComponent(tags)
 }
 
 /** When a task is due, when it expires, and when it should start. */
@@ -356,6 +365,7 @@ export const recordOf = (texts: Shown): TaskRecord => {
     hold: standing.hold ?? hold,
     maxRetries: Number(limits[1]),
     ...timeoutOf(limits[2]!),
+    tags: tagsOf(limits[2]!),
     createdAt: Number(limits[0]),
     progress: Number(claimOfProgress) === standing.claim ? Number(progress) : null,
     result: result ?? null

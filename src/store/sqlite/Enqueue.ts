@@ -46,9 +46,9 @@ export const make = (
   }
   const plain = { one: insert(1), many: insert(rowsAtOnce) }
   // statements of their own, so that others cost what they did
-  const traced = { one: insert(1, ["trace"]), many: insert(rowsAtOnce, ["trace"]) }
+  const marked = { one: insert(1, ["trace", "tags"]), many: insert(rowsAtOnce, ["trace", "tags"]) }
   // those that depend on others come one by one: each has edges to write, which cost more
-  const insertDependent = insert(1, ["trace", "on_failure", "dependencies", "waits_for"])
+  const insertDependent = insert(1, ["trace", "tags", "on_failure", "dependencies", "waits_for"])
   const byId = prepare<[seq: number]>(database, "SELECT seq FROM task WHERE id = ?")
   const byKey = prepare<[id: string, payload: string, hold: string | null]>(
     database,
@@ -75,7 +75,7 @@ export const make = (
     let scheduled = 0
     let pending = 0
     const hasDependents = tasks.some(isDependent)
-    const isTraced = hasDependents || tasks.some(({ trace }) => trace !== undefined)
+    const isMarked = hasDependents || tasks.some(({ tags, trace }) => trace !== undefined || tags !== undefined)
     for (let start = 0; start < tasks.length;) {
       const rows = !hasDependents && tasks.length - start >= rowsAtOnce ? rowsAtOnce : 1
       const values: Array<Value> = []
@@ -88,11 +88,11 @@ export const make = (
         const isJoint = gate !== null && lanes.joins(queue, type, gate) && isPending(tasks[i]!, now)
         joins.push(isJoint)
         pushRow(values, tasks[i]!, seq, now, headStartMs, isJoint)
-        if (isTraced) values.push(tasks[i]!.trace ?? null)
+        if (isMarked) values.push(tasks[i]!.trace ?? null, tasks[i]!.tags ?? null)
       }
       const isWaiting = hasDependents && isDependent(tasks[start]!)
       if (isWaiting) values.push(onFailureOf(tasks[start]!), tasks[start]!.after!.length, tasks[start]!.after!.length)
-      const inserts = isTraced ? traced : plain
+      const inserts = isMarked ? marked : plain
       const { changes } = (isWaiting ? insertDependent : rows === 1 ? inserts.one : inserts.many).run(...values)
       for (let i = 0; i < rows; i++) {
         const task = tasks[start + i]!

@@ -277,6 +277,11 @@ const traces = `
 ALTER TABLE task ADD COLUMN trace TEXT;
 `
 
+/** The tags of tasks. */
+const tags = `
+ALTER TABLE task ADD COLUMN tags TEXT;
+`
+
 const migrations: ReadonlyArray<string> = [
   first,
   apiKeys,
@@ -292,7 +297,8 @@ const migrations: ReadonlyArray<string> = [
   together,
   versions,
   dependencies,
-  traces
+  traces,
+  tags
 ]
 
 /** The layout that this version of the driver reads and writes. */

@@ -48,6 +48,7 @@ export const enqueueing = (driver: Driver) =>
           startWithinMs: null,
           startBy: null,
           trace: null,
+          tags: null,
           state: "pending",
           startedAt: null,
           completedAt: null,

@@ -39,6 +39,7 @@ import { scheduling } from "./scheduling.ts"
 import { seeing } from "./seeing.ts"
 import { settling } from "./settling.ts"
 import { sizes } from "./sizes.ts"
+import { tags } from "./tags.ts"
 import { together } from "./together.ts"
 import { traces } from "./traces.ts"
 import { transitions } from "./transitions.ts"
@@ -50,6 +51,7 @@ const areas = [
   keys,
   uniqueness,
   traces,
+  tags,
   versions,
   rescheduling,
   seeing,

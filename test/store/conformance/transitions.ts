@@ -31,7 +31,8 @@ const operations = (driver: Driver, ref: ClaimRef) => {
             runAt: null,
             expiresInMs: null,
             onFailure: undefined,
-            trace: undefined
+            trace: undefined,
+            tags: undefined
           }]])
       ).pipe(
         Effect.provideService(TaskStore, store)

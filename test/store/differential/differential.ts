@@ -26,6 +26,7 @@ import {
   ids,
   isTimed,
   limitOf,
+  marksOf,
   onceFailed,
   type Operation,
   type OperationOf,
@@ -222,9 +223,10 @@ class History {
 }
 
 const newTaskOf = (drawn: OperationOf<"together">["tasks"][number], now: number): NewTask => {
-  const { gate, runIn, unique, ...task } = drawn
+  const { gate, runIn, tags: _tags, trace: _trace, unique, ...task } = drawn
   return {
     ...task,
+    ...marksOf(drawn),
     maxRetries: 3,
     timeoutMs: null,
     ...gatedBy(gate, task.key),

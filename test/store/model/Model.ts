@@ -271,6 +271,7 @@ export class Model {
         : JSON.stringify([unique.window]),
       onFailure: null,
       trace: given.trace ?? null,
+      tags: given.tags ?? null,
       waitsFor: 0,
       seq: ++this.seq,
       state: dueAt > this.now ? "scheduled" : "pending",

@@ -105,6 +105,15 @@ export const rescheduleOf = (
 /** How a drawn task is unique. */
 export const uniqueBy = (name: keyof typeof uniques): Uniqueness.Unique | null => uniques[name]
 
+const trace = Schema.NullOr(Schema.Literals([`00-${"a".repeat(32)}-${"b".repeat(16)}-01`]))
+const tags = Schema.NullOr(Schema.Literals([`["a,b;c","\\n\\u0000"]`, `["ä","👩‍💻"]`]))
+
+/** The trace and the tags of a drawn task, each left out where it has none. */
+export const marksOf = ({ tags, trace }: typeof NewTask.Type) => ({
+  ...(trace === null ? {} : { trace }),
+  ...(tags === null ? {} : { tags })
+})
+
 /** Some of it is less than the head start, and some more. */
 const startWithinMs = Schema.NullOr(Schema.Literals([1, 1500, 5000]))
 
@@ -121,7 +130,9 @@ const NewTask = Schema.Struct({
   /** A time from now on, or before. */
   runIn: Schema.NullOr(Schema.Literals([-3000, 2000])),
   expiresInMs: Schema.NullOr(Schema.Literals([1000, 4000])),
-  startWithinMs
+  startWithinMs,
+  trace,
+  tags
 })
 
 const few = <S extends Schema.Constraint>(item: S, max: number) =>
@@ -340,7 +351,9 @@ const neighbour = {
   gate: "",
   unique: "",
   expiresInMs: null,
-  startWithinMs: null
+  startWithinMs: null,
+  trace: null,
+  tags: null
 } as const
 const simple = { ...neighbour, key: null }
 const keepAll = { finishedForMs: 1e12, failedForMs: 1e12, maxFinished: 100, maxKeyedFinished: 100, limit: 100 } as const

@@ -35,6 +35,7 @@ import {
   ids,
   isTimed,
   limitOf,
+  marksOf,
   type Operation,
   type OperationOf,
   passes,
@@ -263,10 +264,11 @@ export class Runner {
   }
 
   private given(drawn: OperationOf<"together">["tasks"][number]): NewTask {
-    const { gate, runIn, unique, ...task } = drawn
+    const { gate, runIn, tags: _tags, trace: _trace, unique, ...task } = drawn
     const runAt = runIn === null ? null : this.model.now + runIn
     return {
       ...task,
+      ...marksOf(drawn),
       maxRetries: 3,
       timeoutMs: null,
       ...gatedBy(gate, task.key),

@@ -172,6 +172,7 @@ const withoutWindows = `DROP TABLE edge;
   DROP INDEX task_untold;
   DROP INDEX task_connected;
   DROP INDEX task_dependent;
+  ALTER TABLE task DROP COLUMN tags;
   ALTER TABLE task DROP COLUMN trace;
   ALTER TABLE task DROP COLUMN on_failure;
   ALTER TABLE task DROP COLUMN dependencies;
