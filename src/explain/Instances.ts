@@ -25,3 +25,10 @@ export const roomOf = (instance: InstanceRecord, queue: string): number => {
   const kept = (instance.shares ?? []).reduce((sum, one) => sum + unused(one), 0)
   return Math.min((share.max ?? Infinity) - share.running, unused(share) + Math.max(0, free - kept))
 }
+
+/**
+ * Whether an instance has had free slots for so long: none of its attempts has ended since, so none of these slots has become free since. One
+ * that does not say what it did may have.
+ */
+export const hasBeenFree = ({ capacity, load, running }: InstanceRecord, forMs: number): boolean =>
+  running.length < capacity && (load === undefined || load.ended === 0 && load.forMs >= forMs)

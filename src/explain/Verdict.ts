@@ -6,6 +6,7 @@ import { type DateTime, Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import type { InvalidOption, StoreError } from "../domain/Errors.ts"
 import { utc, utcOrNull } from "../domain/StoredTime.ts"
+import type { TaskRecord } from "../domain/TaskRecord.ts"
 import type { InstanceRecord, InstanceStore } from "../store/InstanceStore.ts"
 import type { LaneCounts } from "../store/Lanes.ts"
 import * as PausedQueues from "../store/PausedQueues.ts"
@@ -13,7 +14,7 @@ import type { Paused } from "../store/PausedRecords.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import { promotion, type TaskStore } from "../store/TaskStore.ts"
 import { type GateReason, gateReasons, pauseFacts } from "./GateReasons.ts"
-import { canRun, roomOf } from "./Instances.ts"
+import { canRun, hasBeenFree, roomOf } from "./Instances.ts"
 import { lateText, type Starts, startsOf } from "./Starts.ts"
 
 /** Something that waiting tasks wait for. */
@@ -71,13 +72,16 @@ export const maxCauses = 10
 /** Waiting tasks whose gates are looked at. */
 const maxLooked = 20
 
+/** Pages of so many that are looked at for one that no instance claims. */
+const maxPages = 5
+
 /** Types of a queue whose tasks are looked at. */
 const maxTypes = 100
 
 /** Queues and types that are counted at once; a store may answer fewer. */
 const chunk = 10_000
 
-/** How long a task may wait for an instance to ask, before that is a cause, in milliseconds. */
+/** How long a task may wait for an instance to ask, and a slot be free, before that is a cause, in milliseconds. */
 const maxUnclaimedMs = 15_000
 
 /** The stores that know. */
@@ -139,7 +143,7 @@ const verdictOn = Effect.fnUntraced(
       after = page.lanes.at(-1)
       more = page.more && after !== undefined
     }
-    if (held.length > 0) yield* noteGates(tasks, records, held, now, add)
+    if (held.length > 0) yield* noteGates(tasks, records, held, living, now, add)
     const causes = [...found.values()].sort((a, b) => b.tasks - a.tasks).slice(0, maxCauses)
     const slots = slotsOf(living, queue)
     const starts = yield* startsOf(tasks, queue, sums, now)
@@ -230,6 +234,7 @@ const noteGates = Effect.fnUntraced(function*(
   tasks: TaskStore["Service"],
   records: RecordStore["Service"],
   held: ReadonlyArray<LaneCounts>,
+  living: ReadonlyArray<InstanceRecord>,
   now: number,
   add: Add
 ): Effect.fn.Return<void, StoreError> {
@@ -240,19 +245,33 @@ const noteGates = Effect.fnUntraced(function*(
     0,
     maxTypes
   )
-  const page = yield* tasks.list({ states: ["pending"], queues: [oldest.queue], types, limit: maxLooked })
+  const read = (before: number | undefined) =>
+    tasks.list({ states: ["pending"], queues: [oldest.queue], types, before, limit: maxLooked })
+  const reasonsOf = (task: TaskRecord) => Effect.provideService(gateReasons(tasks, task, now), RecordStore, records)
+  /** Whether an instance that runs its type had a free slot for all of the time that is given to it. */
+  const isUnclaimed = (task: TaskRecord): boolean =>
+    now - task.dueAt >= maxUnclaimedMs &&
+    living.some((instance) =>
+      canRun(instance, task) && instance.sizing?.draining !== true && roomOf(instance, task.queue) > 0 &&
+      hasBeenFree(instance, maxUnclaimedMs)
+    )
+  let page = yield* read(undefined)
   const pending = held.reduce((sum, lane) => lane.queue === oldest.queue ? sum + lane.pending : sum, 0)
   const each = Math.max(1, Math.round(pending / Math.max(1, page.tasks.length)))
   let open = 0
   for (const task of page.tasks) {
-    const reasons = yield* Effect.provideService(gateReasons(tasks, task, now), RecordStore, records)
-    if (reasons.length === 0) open++
-    const [first] = reasons
-    if (first === undefined) continue
-    add(gateOf(first), each, () => ({ code: first.code, text: first.text, action: actionOf(first) }))
+    const [first] = yield* reasonsOf(task)
+    if (first !== undefined) {
+      add(gateOf(first), each, () => ({ code: first.code, text: first.text, action: actionOf(first) }))
+    } else if (isUnclaimed(task)) open++
   }
-  const waited = now - (oldest.waitingSince ?? now)
-  if (open === 0 || waited < maxUnclaimedMs) return
+  // The newest have not waited for long: those that have come later
+  const pages = now - (oldest.waitingSince ?? now) >= maxUnclaimedMs ? maxPages : 1
+  for (let looked = 1; open === 0 && page.next !== undefined && looked < pages; looked++) {
+    page = yield* read(page.next)
+    for (const task of page.tasks) if (isUnclaimed(task) && (yield* reasonsOf(task)).length === 0) open++
+  }
+  if (open === 0) return
   add("unclaimed", open * each, () => ({
     code: "unclaimed",
     text: "Slots are free and nothing keeps tasks from starting, but no instance asks for work.",

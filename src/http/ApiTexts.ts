@@ -80,6 +80,7 @@ const healthy: typeof HealthyJson.Type = {
   uptime: 86_400.5,
   queue: { size: 12, capacity: 100_000, closed: false },
   slots: { count: 10, active: 4 },
+  held_up: [{ code: "limit_full", tasks: 5 }],
   troubles: []
 }
 const unhealthy: typeof UnhealthyJson.Type = {

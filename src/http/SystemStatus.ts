@@ -4,6 +4,7 @@ import { HttpApiBuilder } from "effect/http-api"
 import type { StoreError } from "../domain/Errors.ts"
 import { utc, utcNow } from "../domain/StoredTime.ts"
 import * as StoredType from "../domain/StoredType.ts"
+import * as ClaimWatch from "../explain/ClaimWatch.ts"
 import type { Cause } from "../explain/Verdict.ts"
 import * as StoreWatch from "../maintenance/StoreWatch.ts"
 import { Supervisor, type Trouble } from "../observability/Supervisor.ts"
@@ -97,6 +98,13 @@ export class SystemStatus extends Context.Service<SystemStatus, {
         return count === 0 ? null : { count, active: yield* pool.active }
       })
 
+      const heldUp = yield* ClaimWatch.start(
+        supervisor,
+        // Nothing may have promoted what has become due, as only claims do
+        Effect.map(store.counts, ({ pending, scheduled }) => pending + scheduled > 0),
+        queue.verdict()
+      )
+
       const health = Effect.gen(function*() {
         const asked = timestamp(utcNow(clock))
         const found = Option.getOrNull(yield* counts)
@@ -115,6 +123,7 @@ export class SystemStatus extends Context.Service<SystemStatus, {
           uptime: uptime(),
           queue: { size: found && unfinished(found), capacity: found && found.capacity, closed: found === null },
           slots: yield* slotCounts,
+          held_up: SystemApi.heldUpJson(heldUp()),
           ...(arriving === undefined ? {} : { hears_by: yield* arriving }),
           troubles
         }

@@ -3,6 +3,7 @@ import { DateTime, Duration, Schema, Struct } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Role } from "../../domain/ApiKey.ts"
 import { TaskState } from "../../domain/TaskState.ts"
+import type { Cause } from "../../explain/Verdict.ts"
 import type { LivingInstance, LivingInstances } from "../../queue/Instances.ts"
 import type { Sizing } from "../../store/InstanceStore.ts"
 import type { SlotView } from "../../worker/SlotView.ts"
@@ -10,6 +11,7 @@ import * as ApiErrors from "./ApiErrors.ts"
 import { LevelsJson } from "./LogLevelsApi.ts"
 import { NeededRole } from "./NeededRole.ts"
 import { instant, Timestamp, timestamp } from "./TaskJson.ts"
+import { causes } from "./VerdictJson.ts"
 
 const Seconds = Schema.Finite.annotate({ description: "Seconds" })
 
@@ -25,6 +27,24 @@ const TroubleJson = Schema.Struct({
   }),
   what_to_do: Schema.optionalKey(Schema.String.annotate({ description: "What ends it, where that is known" }))
 }).annotate({ identifier: "Trouble" })
+
+/** What keeps due tasks from starting. */
+const HeldUpJson = Schema.Array(Schema.Struct({
+  code: Schema.Literals(causes),
+  tasks: Schema.Int.annotate({ description: "Of closed limits, as many as the newest tasks suggest" })
+})).annotate({
+  description:
+    "Due tasks that wait, by what holds them up, as it was in the last seconds: no trouble, unless no instance claims tasks that nothing holds up"
+})
+
+/** What holds up tasks, on the wire: by code, the most tasks first. */
+export const heldUpJson = (found: ReadonlyArray<Cause>): typeof HeldUpJson.Type => {
+  const codes = [...new Set(found.map(({ code }) => code))]
+  return codes.map((code) => ({
+    code,
+    tasks: found.reduce((sum, cause) => cause.code === code ? sum + cause.tasks : sum, 0)
+  })).sort((a, b) => b.tasks - a.tasks)
+}
 
 const health = <const Status extends string>(status: Status) =>
   Schema.Struct({
@@ -45,6 +65,7 @@ const health = <const Status extends string>(status: Status) =>
     hears_by: Schema.optionalKey(Schema.Literals(["hints", "polling"])).annotate({
       description: "How it learns of what other instances do now; only on stores that know"
     }),
+    held_up: HeldUpJson,
     troubles: Schema.Array(TroubleJson)
   })
 

@@ -3,7 +3,8 @@ import { Schema } from "effect"
 import type { Cause, Verdict } from "../../explain/Verdict.ts"
 import { instant, instantOrNull, Timestamp, timestamp, timestampOrNull } from "./TaskJson.ts"
 
-const causes = [
+/** What can hold up tasks. */
+export const causes = [
   "queue_paused",
   "type_paused",
   "key_paused",
