@@ -128,6 +128,21 @@ export class UnknownTaskType extends Schema.TaggedError<UnknownTaskType>()("Unkn
   }
 }
 
+/** No definition has the type that a reader asks about. */
+export class DefinitionNotFound extends Schema.TaggedError<DefinitionNotFound>()("DefinitionNotFound", {
+  type: Schema.String,
+  /** The known type that was meant, if one is close. */
+  nearest: Schema.NullOr(Schema.String)
+}) {
+  override get message(): string {
+    const type = JSON.stringify(shortened(this.type, maxShownLength))
+    return `No definition has the type ${type}` +
+      (this.nearest === null
+        ? "; GET /api/v1/definitions lists them"
+        : `; did you mean ${JSON.stringify(this.nearest)}?`)
+  }
+}
+
 /** No task has this id, or it has been pruned. */
 export class TaskNotFound extends Schema.TaggedError<TaskNotFound>()("TaskNotFound", { id: Schema.String }) {
   override get message(): string {

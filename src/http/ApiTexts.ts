@@ -252,6 +252,10 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
     known: ["echo", "sleep"],
     index: 0
   }),
+  DefinitionNotFound: error("definition_not_found", "No definition has the type \"ecoh\"; did you mean \"echo\"?", {
+    type: "ecoh",
+    nearest: "echo"
+  }),
   TaskNotFound: error("task_not_found", `No task has the id ${id}; it never existed or has been removed`, { id }),
   InstanceNotFound: error("instance_not_found", "No living instance has the id instance-1a2b3c4d", {
     id: "instance-1a2b3c4d"

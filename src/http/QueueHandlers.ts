@@ -4,12 +4,14 @@ import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Bounds from "../domain/Bounds.ts"
 import {
+  DefinitionNotFound,
   type InvalidOption,
   type InvalidPayload,
   type StoreError,
   TaskNotFound,
   UnknownTaskType
 } from "../domain/Errors.ts"
+import { nearest } from "../domain/Quoting.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import * as StepViews from "../flow/StepViews.ts"
 import type { OneOrMany } from "../queue/OneOrMany.ts"
@@ -195,7 +197,7 @@ export const queues = HttpApiBuilder.group(
       definition: ({ params: { type } }) => {
         const definition = catalog.find(type)
         return definition === undefined
-          ? Effect.fail(new UnknownTaskType({ type, known: catalog.types, index: 0 }))
+          ? Effect.fail(new DefinitionNotFound({ type, nearest: nearest(type, catalog.types) ?? null }))
           : Effect.succeed(QueuesApi.definitionJson(definition))
       },
       types: ({ query }) =>

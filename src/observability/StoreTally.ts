@@ -3,11 +3,25 @@
  * that were cancelled or expired while they waited, and leases that ran out. What attempts do is counted where they run.
  */
 import { Effect } from "effect"
-import type { NewTask } from "../domain/TaskRecord.ts"
+import type { NewTask, TaskFailure } from "../domain/TaskRecord.ts"
 import { withoutTransactions } from "../store/Driver.ts"
 import type { Accepted, EnqueueAnswer, Expired } from "../store/TaskStore.ts"
 import type { Stores } from "./StoreMetrics.ts"
 import type { Tally } from "./Tally.ts"
+
+/** A lease that ran out, as a failure of its attempt: its process has died, or could not renew it. */
+const crash: TaskFailure = {
+  kind: "defect",
+  tag: "InstanceLost",
+  message: "The instance that ran the task died, or lost its lease"
+}
+
+/** The failure of a task that caused as many crashes as it may. */
+const quarantine = (crashes: number): TaskFailure => ({
+  kind: "quarantined",
+  tag: "TaskQuarantined",
+  message: `The process running this task died ${crashes} times`
+})
 
 /** The same stores, whose tasks are counted. What an application's transaction writes counts once that is committed. */
 export const tallied = ({ records, tasks }: Stores, tally: Tally): Stores => {
@@ -51,6 +65,11 @@ export const tallied = ({ records, tasks }: Stores, tally: Tally): Stores => {
       rescue: (request) =>
         Effect.map(tasks.rescue(request), (answer) => {
           tally.crashed(answer.rescued.length)
+          for (const { crashes, id, state, type } of answer.rescued) {
+            // What was to be cancelled, or is too old, has ended as it would have ended without the crash
+            if (state === "failed") tally.errors.add(type, quarantine(crashes), true, id)
+            else if (state !== "cancelled" && state !== "expired") tally.errors.add(type, crash, false, id)
+          }
           return answer
         }),
       cancel: (ids) =>

@@ -81,6 +81,9 @@ export const spanOf = (text: string | null): Tracer.ExternalSpan | undefined => 
   return stored && Tracer.externalSpan(stored)
 }
 
+/** Links of a span at most, as OpenTelemetry has it. */
+const maxLinks = 128
+
 /** The spans of one attempt. */
 export class AttemptSpans {
   readonly whole: Tracer.Span
@@ -126,6 +129,18 @@ export class AttemptSpans {
     this.part("wait", dueAt, askedAt)
     this.part("claim", askedAt, now)
     this.run = this.begin("run", now)
+  }
+
+  /**
+   * The handler runs it together with others, in the span of this one: this one is linked to those of the others, and each of them to this one.
+   * A batch may have thousands: the first {@link maxLinks} are linked.
+   */
+  ranWith(others: ReadonlyArray<AttemptSpans>): void {
+    if (this.run === this.whole) return
+    const linked = others.filter((other) => other !== this && other.run !== other.whole).slice(0, maxLinks)
+    if (linked.length === 0) return
+    this.run.addLinks(linked.map(({ run }) => ({ span: run, attributes: {} })))
+    for (const { run } of linked) run.addLinks([{ span: this.run, attributes: {} }])
   }
 
   /** Its handler has ended. */

@@ -93,6 +93,8 @@ interface Batch {
   /** From now on nothing joins it. */
   readonly close: () => void
   fiber: Fiber.Fiber<void> | undefined
+  /** The attempt in whose span the handler runs: that of the task that came first. */
+  readonly first: Attempt | undefined
 }
 
 /** Makes the code that runs one task of what runs batches. */
@@ -100,8 +102,9 @@ export const make = (definition: AnyTaskDefinition, runBatch: RunBatch, options:
   const waitMs = waitOf(options)
   let gathering: Batch | undefined
 
-  const begin = (services: Context.Context<never>): Batch => {
+  const begin = (services: Context.Context<never>, first: Attempt | undefined): Batch => {
     const batch: Batch = {
+      first,
       members: new Set(),
       go: Latch.makeUnsafe(false),
       close: () => {
@@ -119,12 +122,12 @@ export const make = (definition: AnyTaskDefinition, runBatch: RunBatch, options:
   const join = (member: Member, services: Context.Context<never>): Batch => {
     const { attempt } = member
     if (attempt === undefined) {
-      const alone = begin(services)
+      const alone = begin(services, attempt)
       alone.members.add(member)
       alone.close()
       return alone
     }
-    const batch = gathering ??= begin(services)
+    const batch = gathering ??= begin(services, attempt)
     batch.members.add(member)
     // A task that may run no longer than the wait has no time for it
     if (batch.members.size >= options.max || attempt.deadline - attempt.startedAt <= waitMs) batch.close()
@@ -139,6 +142,7 @@ export const make = (definition: AnyTaskDefinition, runBatch: RunBatch, options:
     batch.close()
     const members = [...batch.members]
     if (!List.isReadonlyArrayNonEmpty(members)) return
+    batch.first?.spans?.ranWith(members.flatMap(({ attempt }) => attempt?.spans ?? []))
     const exit = yield* Effect.suspend(() => runBatch(List.map(members, ({ item }) => item))).pipe(
       // Within the handler's exit: what it gave may throw when it is looked at
       Effect.map((results) => endsOf(definition.type, members.length, results)),

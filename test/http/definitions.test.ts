@@ -66,9 +66,15 @@ describe("GET /api/v1/definitions", () => {
       yield* one("tick")
     }).pipe(Effect.provide(server)))
 
-  it.effect("refuses a type that it does not know, and says which it knows", () =>
+  it.effect("does not find a type that it does not know, and names the one that was meant", () =>
     Effect.gen(function*() {
-      const error = yield* refused(400, "unknown_task_type", get("/api/v1/definitions/%3Cscript%3E"))
-      assert.deepInclude(error, { type: "<script>", known: ["count", "echo", "mail", "tick"] })
+      const asked = (name: string) => refused(404, "definition_not_found", get(`/api/v1/definitions/${name}`))
+      assert.deepInclude(yield* asked("%3Cscript%3E"), { type: "<script>", nearest: null })
+      assert.deepInclude(yield* asked("ecoh"), {
+        type: "ecoh",
+        nearest: "echo",
+        message: "No definition has the type \"ecoh\"; did you mean \"echo\"?"
+      })
+      assert.strictEqual(String((yield* asked("x".repeat(255)))["type"]).length, 255)
     }).pipe(Effect.provide(server)))
 })

@@ -123,6 +123,26 @@ const traces = (name: string, layer: () => Layer.Layer<StoreServices, unknown>) 
       }).pipe(Effect.provide(engine(spans, () => Effect.void)))
     })
 
+    it.live("link the one run of a batch handler to those of all its tasks, and each of these to it", () => {
+      const spans = new Spans()
+      const batching = Engine.layer(
+        Other.toBatchLayer(
+          (items) => Effect.as(Effect.withSpan(Effect.void, "together"), items.map(() => Exit.void)),
+          { max: 3, within: "2 seconds" }
+        ),
+        { worker: { pollInterval: "20 millis" } }
+      ).pipe(Layer.provideMerge(layer()), Layer.provide(Layer.succeed(Tracer.Tracer, spans.tracer)))
+      return Effect.gen(function*() {
+        const handles = yield* Other.enqueueAll([undefined, undefined, undefined])
+        for (const { result } of handles) yield* result
+        yield* until(() => spans.named("run").length === 3)
+        const ran = spans.named("run").find(({ spanId }) => spanId === parentOf(spans.one("together")))!
+        const others = spans.named("run").filter((run) => run !== ran)
+        assert.sameMembers([...linksOf(ran)], others.map(({ spanId }) => spanId))
+        assert.deepStrictEqual(others.map(linksOf), [[ran.spanId], [ran.spanId]])
+      }).pipe(Effect.provide(batching))
+    })
+
     it.live("lead from a task to those that it enqueues", () => {
       const spans = new Spans()
       return Effect.gen(function*() {

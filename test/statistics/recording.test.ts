@@ -5,6 +5,7 @@ import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import { Statistics, type StatisticsOptions } from "../../src/statistics/Statistics.ts"
 import * as StatisticsRecords from "../../src/statistics/StatisticsRecords.ts"
 import { all, RecordStore } from "../../src/store/RecordStore.ts"
+import { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
 import { pass, quiesce, start, withStore } from "../engine/TestEngine.ts"
 
@@ -56,6 +57,64 @@ describe("statistics of engines", () => {
         assert.deepStrictEqual([one!.id, one!.busy.slice(-3)], ["one", [0.25, 0.5, 0]])
         assert.strictEqual(one!.slots!.length, 2)
         assert.deepStrictEqual(one!.slots!.map((slot) => Math.max(...slot.map(Number))).sort(), [0, 1])
+        yield* engine.close
+      })
+    ))
+
+  it.effect("group what lost instances did to their tasks: run again, or quarantined", () =>
+    withStore(
+      { store: { maxCrashes: 1 } },
+      Effect.gen(function*() {
+        const engine = yield* start({ instance: "one" })
+        yield* pass("30 seconds")
+        const [lost, killer] = yield* Effect.provide(
+          Effect.all([Mail.enqueue(undefined, { id: "lost" }), Bad.enqueue(undefined, { id: "killer" })]),
+          engine.context
+        )
+        const store = yield* TaskStore
+        /** An instance claims tasks of a type, and is never heard of again. */
+        const loses = (type: string, nonce: number) =>
+          store.claim({ instance: "gone", types: [type], limit: 1, leaseForMs: 1000, nonce })
+        yield* loses("mail", 1)
+        yield* loses("bad", 2)
+        yield* pass("40 seconds")
+        yield* loses("bad", 3)
+        yield* pass("40 seconds")
+        const { groups: found } = yield* Effect.provide(
+          Statistics.use(({ errors }) => errors({ last: "1 hour" })),
+          engine.context
+        )
+        const groups = found.map(({ failed, kind, latest, message, retried, tag, type }) => ({
+          failed,
+          kind,
+          latest,
+          message,
+          retried,
+          tag,
+          type
+        })).toSorted((a, b) => a.type < b.type ? -1 : a.type > b.type ? 1 : a.failed - b.failed)
+        const again = "The instance that ran the task died, or lost its lease"
+        assert.deepStrictEqual(groups, [
+          {
+            failed: 0,
+            kind: "defect",
+            latest: killer.id,
+            message: again,
+            retried: 1,
+            tag: "InstanceLost",
+            type: "bad"
+          },
+          {
+            failed: 1,
+            kind: "quarantined",
+            latest: killer.id,
+            message: "The process running this task died # times",
+            retried: 0,
+            tag: "TaskQuarantined",
+            type: "bad"
+          },
+          { failed: 0, kind: "defect", latest: lost.id, message: again, retried: 1, tag: "InstanceLost", type: "mail" }
+        ])
         yield* engine.close
       })
     ))

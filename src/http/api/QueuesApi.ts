@@ -2,7 +2,9 @@
 import { DateTime, Duration, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import * as Bounds from "../../domain/Bounds.ts"
+import * as Errors from "../../domain/Errors.ts"
 import * as PayloadSchema from "../../domain/PayloadSchema.ts"
+import { shortened } from "../../domain/Quoting.ts"
 import { Rfc3339 } from "../../domain/Rfc3339.ts"
 import type { AnyTaskDefinition } from "../../domain/TaskDefinition.ts"
 import type { Pause, PausedQueue, PauseOptions } from "../../queue/Pauses.ts"
@@ -107,6 +109,18 @@ export const TypePageJson = Schema.Struct({
 const description = Schema.NullOr(Schema.String).annotate({ description: "One line for people, where there is one" })
 const JsonSchema = Schema.Record(Schema.String, Schema.Unknown)
 
+/** No definition has the type. */
+const NotFound = ApiErrors.onWire(Errors.DefinitionNotFound, {
+  status: 404,
+  code: "definition_not_found",
+  description: "No definition has this type",
+  facts: {
+    type: Schema.String,
+    nearest: Schema.NullOr(Schema.String).annotate({ description: "The known type that was meant, if one is close" })
+  },
+  encode: ({ nearest, type }) => ({ type: shortened(type, Bounds.maxNameLength), nearest })
+})
+
 /** Every type that the server accepts. */
 export const DefinitionListJson = Schema.Struct({
   definitions: Schema.Array(Schema.Struct({ type: Schema.String, description })).annotate({
@@ -184,7 +198,7 @@ export class QueuesApi extends HttpApiGroup.make("queues").add(
   HttpApiEndpoint.get("definition", "/definitions/:type", {
     params: { type: Name },
     success: DefinitionJson,
-    error: ApiErrors.UnknownTaskType
+    error: NotFound
   }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
     summary: "Get what a type takes",
     description: "The JSON Schemas of its payload and its result, and what holds for tasks that do not say otherwise."
