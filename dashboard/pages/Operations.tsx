@@ -115,7 +115,7 @@ const One = ({ onChanged, operation }: { readonly operation: Operation; readonly
         </span>
         {aborted !== null && <span>aborted{aborted.by === null ? "" : ` by ${aborted.by}`}</span>}
         {undone !== null && <span>taken back{undone.by === null ? "" : ` by ${undone.by}`}</span>}
-        <span>{Texts.count(rate)} tasks a second at most</span>
+        <span>{Texts.counted(rate, "task")} a second at most</span>
         <a href={link(["tasks"], Terms.queryOf(filter))}>
           <code>{Terms.textOf(Terms.queryOf(filter))}</code>
         </a>

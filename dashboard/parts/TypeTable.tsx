@@ -69,25 +69,24 @@ const Row = ({ of: one }: { readonly of: Statistics["types"][number] }) => {
 
 const time = (ms: number | null): string => ms === null ? "–" : Texts.duration(ms)
 
-/** Bars of what started, red where attempts failed. */
+/** Parts of a bar's height that show at least that there is something. */
+const least = 0.08
+
+/** Bars of what started, red from below as far as attempts failed. */
 const Spark = (
   { failed, started }: { readonly started: ReadonlyArray<number>; readonly failed: ReadonlyArray<number> }
 ) => {
-  const top = Math.max(1, ...started)
+  const top = Math.max(1, ...started, ...failed)
+  const bar = (index: number, count: number, name?: string) => {
+    const height = Math.max(least, count / top)
+    return (
+      <rect key={`${name ?? ""}${index}`} class={name} x={index + 0.1} y={1 - height} width={0.8} height={height} />
+    )
+  }
   return (
     <svg class="spark" viewBox={`0 0 ${started.length} 1`} preserveAspectRatio="none" aria-hidden="true">
-      {started.map((count, index) =>
-        count === 0 && failed[index] === 0 ? null : (
-          <rect
-            key={index}
-            class={failed[index]! > 0 ? "spark-failed" : undefined}
-            x={index + 0.1}
-            y={1 - Math.max(0.08, count / top)}
-            width={0.8}
-            height={Math.max(0.08, count / top)}
-          />
-        )
-      )}
+      {started.map((count, index) => count === 0 ? null : bar(index, count))}
+      {failed.map((count, index) => count === 0 ? null : bar(index, count, "spark-failed"))}
     </svg>
   )
 }
