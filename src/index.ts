@@ -18,6 +18,7 @@ export { Instance } from "./store/InstanceStore.ts"
 export { InstanceStore } from "./store/InstanceStore.ts"
 export { Notifier } from "./store/Notifier.ts"
 export { RecordStore } from "./store/RecordStore.ts"
+export { RemoteClaims } from "./remote/RemoteClaims.ts"
 export { Schedules } from "./schedule/Schedules.ts"
 export { Statistics } from "./statistics/Statistics.ts"
 export { TaskStore } from "./store/TaskStore.ts"
@@ -35,6 +36,20 @@ export { ThreadModulesMissing, ThreadPool } from "./threads/ThreadPool.ts"
 export * from "./domain/Errors.ts"
 export * from "./domain/BatchErrors.ts"
 export * from "./domain/StepErrors.ts"
+export * from "./domain/RemoteErrors.ts"
+export type { Options as RemoteClaimsOptions } from "./remote/RemoteOptions.ts"
+export type {
+  ClaimOrder,
+  ExtendState,
+  Find as FindDefinition,
+  RemoteClaim,
+  RemoteEnd,
+  RemoteLine,
+  RemoteWorker,
+  Settled as SettledClaim,
+  SettleState
+} from "./remote/RemoteTask.ts"
+export type { RemoteType } from "./remote/RemoteType.ts"
 export { type Created as CreatedKey, InvalidKeyName, KeyNotFound } from "./access/ApiKeys.ts"
 export type { ApiKey, Role, StoredKey } from "./domain/ApiKey.ts"
 export type { Batch as TaskBatch, MakeError as BatchMakeError, Options as BatchOptions } from "./Batch.ts"

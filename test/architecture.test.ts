@@ -11,6 +11,7 @@ const loops = [
   "logs",
   "operation",
   "queue",
+  "remote",
   "worker",
   "maintenance",
   "events",
@@ -52,6 +53,7 @@ const table: ImportTable = {
     "operation": [...contracts, "flow", "logs"],
     "queue": [...contracts, "explain", "flow", "logs", "operation"],
     "worker": [...contracts, "flow", "logs"],
+    "remote": [...contracts, "logs", "worker"],
     "maintenance": [...contracts, "flow", "logs", "operation"],
     "schedule": [...contracts, "queue"],
     "statistics": [...contracts, "maintenance"],
@@ -108,7 +110,7 @@ const maxDriverLines = 500
 const minLines = 15
 const isEntry = (path: string) => /(^|\/)(index|main|server)\.ts$|\.thread\.ts$/.test(path)
 /** Files of a folder, those in its folders among them. */
-const maxFiles = { http: 84, cli: 50, "cli/commands": 32, store: 128 }
+const maxFiles = { http: 88, cli: 50, "cli/commands": 32, store: 128 }
 const maxTopEntries = 18
 const isIgnored = (name: string) => /^(\.git|node_modules|dist|coverage|data)$|\.(log|tgz|db|db-shm|db-wal)$/.test(name)
 const vagueName = /(^|[^a-z])(utils?|helpers?|common|managers?)($|[^a-z])/i
@@ -234,6 +236,7 @@ const readsWallClock = new RegExp(
     "handlers/(?:Cleanup|Webhook|files/AtomicFile|outbound/OutboundClient)",
     "http/SystemStatus",
     "observability/(?:Supervisor|Tracing)",
+    "remote/RemoteClaims",
     "store/(?:WriteHealth|memory/(?:Events|MemoryStore|Records)|sqlite/(?:Instances|SqliteStore|Writer))",
     "worker/Claimer",
     "testing/\\w+",

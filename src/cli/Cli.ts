@@ -30,6 +30,7 @@ import * as Stats from "./commands/Stats.ts"
 import * as Steps from "./commands/Steps.ts"
 import * as Store from "./commands/Store.ts"
 import * as Watch from "./commands/Watch.ts"
+import * as Work from "./commands/Work.ts"
 import { exitCodes, Failure } from "./Failure.ts"
 import * as Screen from "./Screen.ts"
 import { wrapped } from "./Wrapping.ts"
@@ -76,7 +77,7 @@ export const command = Command.make("taskforge").pipe(
         Schedules.command
       ]
     },
-    { group: "Run", commands: [Serve.serve, Serve.work, Store.migrate, Store.check, Keys.command, Demo.command] }
+    { group: "Run", commands: [Serve.serve, Work.work, Store.migrate, Store.check, Keys.command, Demo.command] }
   ])
 )
 

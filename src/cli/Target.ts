@@ -26,7 +26,7 @@ const impatient = Schedule.exponential("200 millis").pipe(Schedule.upTo({ times:
 const defaultServer = "http://localhost:8080"
 
 /** The flags of every command that works on a target. */
-const flags = {
+export const flags = {
   server: Input.textFlag("server", "URL", `The server to ask: TASKFORGE_URL, or ${defaultServer}`).pipe(
     Flag.withAlias("s")
   ),
@@ -69,11 +69,15 @@ export const command = <const Name extends string, const Config extends Command.
 ) =>
   Command.make(name, { ...flags, ...config }, (input) => {
     const given = input as Given<Config>
-    return Effect.scoped(
-      Effect.flatMap(Layer.build(layer(given)), (context) =>
-        Effect.provideContext(Effect.catchDefect(work(given), unreachable), context))
-    )
+    return on(given, Effect.suspend(() => work(given)))
   })
+
+/** Does something on the target that is given. */
+export const on = <A, E, R>(given: Given, work: Effect.Effect<A, E, R>) =>
+  Effect.scoped(
+    Effect.flatMap(Layer.build(layer(given)), (context) =>
+      Effect.provideContext(Effect.catchDefect(work, unreachable), context))
+  )
 
 /** The client of the API makes no URL of a dot segment, of which a server would never hear. */
 const unreachable = (defect: unknown): Effect.Effect<never, Failure> => {

@@ -29,6 +29,7 @@ import * as Waker from "../maintenance/Waker.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { CurrentTally, Tally } from "../observability/Tally.ts"
 import * as Queue from "../queue/TaskQueue.ts"
+import { RemoteClaims } from "../remote/RemoteClaims.ts"
 import * as Declared from "../schedule/Declared.ts"
 import { defaultsOf, Schedules } from "../schedule/Schedules.ts"
 import * as Ticker from "../schedule/Ticker.ts"
@@ -132,11 +133,21 @@ const declared = ({ queue, schedules }: Options): Layer.Layer<never, never, Reco
     ? Layer.empty
     : Layer.effectDiscard(Effect.orDie(Declared.run(schedules, defaultsOf(queue))))
 
+/** What lends tasks to programs elsewhere, as the pool of this one has them. */
+const remote = ({ queue, retention, ...options }: Options) =>
+  RemoteClaims.layer({
+    lease: options.worker?.lease,
+    pollInterval: options.worker?.pollInterval,
+    timeout: options.worker?.timeout,
+    limitsOfQueues: queue?.limits,
+    keepsLogs: retention?.keepLogs === undefined || Duration.toMillis(retention.keepLogs) > 0
+  })
+
 /** For processes that only enqueue and look. */
 export const layerProducer = (
   options: Options = {}
 ): Layer.Layer<
-  Queue.TaskQueue | Schedules | Signals | Statistics | Supervisor | Pool.WorkerPool,
+  Queue.TaskQueue | Schedules | Signals | Statistics | Supervisor | RemoteClaims | Pool.WorkerPool,
   never,
   TaskStore | RecordStore | Notifier | InstanceStore | EventLog
 > => {
@@ -146,6 +157,7 @@ export const layerProducer = (
     layerWithin("schedules")(Schedules.layer(options.queue)),
     Signals.layer,
     Statistics.layer,
+    remote(options),
     layerWithin("statistics")(StatisticsRecorder.layerProducer),
     layerWithin("schedules")(declared(options)),
     layerWithin("store")(StoreWatch.layer),
@@ -212,6 +224,7 @@ export const layer = <E, R>(
         layerWithin("schedules")(Schedules.layer(options.queue)),
         Signals.layer,
         Statistics.layer,
+        remote(options),
         // Below the pool, so that it sees how the last attempts end
         Layer.provide(layerWithin("statistics")(StatisticsRecorder.layer), leader),
         HandlerRegistry.layer

@@ -45,7 +45,7 @@ export const layer = (base: string): Layer.Layer<never, never, HttpRouter.HttpRo
   )
 
 /** The API whose description knows the types of a catalog, and where it is. */
-export const describe = ({ definitions }: TaskCatalog["Service"], base: string = "") =>
+export const describe = ({ definitions }: Pick<TaskCatalog["Service"], "definitions">, base: string = "") =>
   ServedApi.annotate(OpenApi.Version, version).annotate(OpenApi.Transform, (document) => {
     if (base !== "") document["servers"] = [{ url: base }]
     completeDocument(document as Parameters<typeof completeDocument>[0])
@@ -252,6 +252,7 @@ const meanings: Readonly<Record<string, string>> = {
   409: "It conflicts with what is stored",
   413: "The body, or the number of tasks in it, is too large",
   415: "The body is not JSON in UTF-8",
+  429: "There are too many requests at a time; try again in a second",
   503: "There is no room, or the store does not answer; Retry-After says when to try again"
 }
 

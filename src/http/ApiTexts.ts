@@ -12,6 +12,7 @@ import type { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "./api/S
 import type { TaskJson, TaskPageJson, TaskResultJson } from "./api/TaskJson.ts"
 import * as BatchTexts from "./BatchTexts.ts"
 import * as BreakerTexts from "./BreakerTexts.ts"
+import * as ClaimTexts from "./ClaimTexts.ts"
 import * as LimitTexts from "./LimitTexts.ts"
 import * as OperationTexts from "./OperationTexts.ts"
 import * as ScheduleTexts from "./ScheduleTexts.ts"
@@ -155,13 +156,7 @@ const setLevel: (typeof LogLevelsJson.Type)["levels"][number] = {
   until: "2026-01-31T12:10:00.000Z"
 }
 
-const emails: typeof TypeCountsJson.Type = {
-  type: "email",
-  scheduled: 3,
-  pending: 40,
-  running: 4,
-  waiting_since: "2026-01-31T11:59:58.250Z"
-}
+const emails: typeof TypeCountsJson.Type = { type: "email", scheduled: 3, pending: 40, running: 4, waiting_since: at }
 const { type: _, ...waiting } = emails
 const mail: QueueJson = { queue: "mail", pause: null, ...waiting, type_count: 1, types: [emails] }
 const pause: PauseJson = {
@@ -205,6 +200,7 @@ export const ofSchemas: Readonly<Record<string, unknown>> = {
   ...LimitTexts.examples(pause),
   ...BatchTexts.examples,
   ...BreakerTexts.examples,
+  ...ClaimTexts.examples,
   ...OperationTexts.examples,
   ...ScheduleTexts.examples,
   ...SignalTexts.examples,

@@ -26,10 +26,13 @@ export const batches = HttpApiBuilder.group(
     const { batches } = yield* TaskQueue
     const catalog = yield* TaskCatalog
 
-    const submissionsOf = (tasks: ReadonlyArray<NewTaskJson>) => {
+    const submissionsOf = Effect.fnUntraced(function*(tasks: ReadonlyArray<NewTaskJson>) {
+      yield* catalog.knowing(tasks.map(({ type }) => type))
       const submissions = toSubmissions(catalog, tasks)
-      return Exit.isSuccess(submissions) ? Effect.succeed(submissions.value) : Effect.failCause(submissions.cause)
-    }
+      return yield* Exit.isSuccess(submissions)
+        ? Effect.succeed(submissions.value)
+        : Effect.failCause(submissions.cause)
+    })
 
     const callbackOf = Effect.fnUntraced(function*(task: NewTaskJson | undefined) {
       return task === undefined ? undefined : (yield* submissionsOf([task]))[0]

@@ -5,6 +5,7 @@ import { all } from "../domain/TaskState.ts"
 import { pageSize } from "./api/RequestValues.ts"
 import * as BatchTexts from "./BatchTexts.ts"
 import * as BreakerTexts from "./BreakerTexts.ts"
+import * as ClaimTexts from "./ClaimTexts.ts"
 import * as LimitTexts from "./LimitTexts.ts"
 import * as OperationTexts from "./OperationTexts.ts"
 import * as ScheduleTexts from "./ScheduleTexts.ts"
@@ -78,6 +79,7 @@ const ofParameters: Readonly<Record<string, Readonly<Record<string, Parameter>>>
   "limits.list": { limit: limitOf("limits") },
   ...BatchTexts.parameters,
   ...BreakerTexts.parameters,
+  ...ClaimTexts.parameters,
   "breakers.list": { limit: limitOf("breakers") },
   ...OperationTexts.parameters,
   ...ScheduleTexts.parameters,

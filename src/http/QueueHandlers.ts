@@ -63,6 +63,13 @@ export const tasks = HttpApiBuilder.group(
           : Effect.void).pipe(Effect.asVoid)
 
     const create = (payload: typeof NewTasksJson.Type) => {
+      const tasks = isArray(payload) ? payload : [payload]
+      return tasks.every(({ type }) => catalog.isOwn(type))
+        ? createKnown(payload)
+        : Effect.andThen(catalog.knowing(tasks.map(({ type }) => type)), Effect.suspend(() => createKnown(payload)))
+    }
+
+    const createKnown = (payload: typeof NewTasksJson.Type) => {
       const submissions = toSubmissions(catalog, isArray(payload) ? payload : [payload])
       if (Exit.isFailure(submissions)) return Effect.failCause(submissions.cause)
       const created = Effect.catchTag(
@@ -83,6 +90,7 @@ export const tasks = HttpApiBuilder.group(
       Effect.fnUntraced(function*(change: typeof RescheduleJson.Type) {
         const { delay, payload, priority, run_at: runAt, start_within: startWithin, version } = change
         const { type } = yield* queue.get(id)
+        yield* catalog.knowing([type])
         const definition = catalog.find(type)
         if (payload !== undefined && definition === undefined) {
           return yield* new UnknownTaskType({ type, known: catalog.types, index: 0 })
@@ -191,15 +199,17 @@ export const queues = HttpApiBuilder.group(
           Effect.map(verdictJson)
         ),
       definitions: () =>
-        Effect.succeed({
+        Effect.map(catalog.knowing(), () => ({
           definitions: catalog.definitions.map(({ description = null, type }) => ({ type, description }))
-        }),
-      definition: ({ params: { type } }) => {
+        })),
+      definition: Effect.fnUntraced(function*({ params: { type } }) {
+        yield* catalog.knowing([type])
         const definition = catalog.find(type)
-        return definition === undefined
-          ? Effect.fail(new DefinitionNotFound({ type, nearest: nearest(type, catalog.types) ?? null }))
-          : Effect.succeed(QueuesApi.definitionJson(definition))
-      },
+        if (definition === undefined) {
+          return yield* new DefinitionNotFound({ type, nearest: nearest(type, catalog.types) ?? null })
+        }
+        return QueuesApi.definitionJson(definition)
+      }),
       types: ({ query }) =>
         queue.types(query).pipe(
           Effect.catchTag("InvalidOption", RequestCheckLive.refused("query")),

@@ -16,6 +16,7 @@ import { type GuardedRoute, routesOf } from "./api/NeededRole.ts"
 import * as ApiDescription from "./ApiDescription.ts"
 import * as BatchHandlers from "./BatchHandlers.ts"
 import * as BreakerHandlers from "./BreakerHandlers.ts"
+import * as ClaimHandlers from "./ClaimHandlers.ts"
 import { ServedApi } from "./compat/OlderApi.ts"
 import * as OlderRoutes from "./compat/OlderRoutes.ts"
 import * as DeadLettersHandlers from "./DeadLettersHandlers.ts"
@@ -98,6 +99,7 @@ export const layer = (options: Options, path: string = "") => {
           BreakerHandlers.breakers,
           ScheduleHandlers.schedules,
           SignalHandlers.signals,
+          ClaimHandlers.claims,
           DeadLettersHandlers.deadLetters,
           OperationHandlers.operations,
           EventsHandlers.layer,

@@ -45,6 +45,7 @@ export const schedules = HttpApiBuilder.group(
 
     const scheduledOf = Effect.fnUntraced(function*(json: SchedulesApi.NewScheduleJson) {
       const { type } = json.task
+      yield* catalog.knowing([type])
       const definition = catalog.find(type)
       if (definition === undefined) return yield* new UnknownTaskType({ type, known: catalog.types, index: 0 })
       const options = SchedulesApi.optionsOf(json)

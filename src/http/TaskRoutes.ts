@@ -22,6 +22,7 @@ import { EventFeed } from "../events/EventFeed.ts"
 import type { Signals } from "../flow/Signals.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { TaskQueue } from "../queue/TaskQueue.ts"
+import type { RemoteClaims } from "../remote/RemoteClaims.ts"
 import type { Schedules } from "../schedule/Schedules.ts"
 import type { Statistics } from "../statistics/Statistics.ts"
 import type { EventLog } from "../store/EventLog.ts"
@@ -45,6 +46,7 @@ export type Services =
   | TaskQueue
   | Schedules
   | Signals
+  | RemoteClaims
   | Statistics
   | TaskStore
   | Supervisor

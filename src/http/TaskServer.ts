@@ -9,6 +9,7 @@ import { createServer, type ServerOptions } from "node:http"
 import type { StoreError } from "../domain/Errors.ts"
 import * as LogModule from "../domain/LogModule.ts"
 import { EventFeed } from "../events/EventFeed.ts"
+import { RemoteClaims } from "../remote/RemoteClaims.ts"
 import * as Connections from "./Connections.ts"
 import type * as Routes from "./Routes.ts"
 import * as TaskRoutes from "./TaskRoutes.ts"
@@ -125,5 +126,10 @@ const serve = (
 /** Comes before the server waits for open requests; streams have no end of their own. */
 const stop = (farewell: Effect.Effect<void>) =>
   Layer.effectDiscard(
-    Effect.flatMap(EventFeed, (feed) => Effect.addFinalizer(() => Effect.andThen(farewell, feed.close)))
+    Effect.gen(function*() {
+      const feed = yield* EventFeed
+      const remote = yield* RemoteClaims
+      // Those that wait for tasks ask another server
+      yield* Effect.addFinalizer(() => Effect.andThen(remote.close, Effect.andThen(farewell, feed.close)))
+    })
   )

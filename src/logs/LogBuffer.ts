@@ -17,6 +17,19 @@ export const maxBytes: number = maxFirst.bytes + maxLast.bytes
 
 /** Collects lines as JSON texts. */
 export class LogBuffer {
+  /** Goes on from lines that are kept already, each with its number. */
+  static readonly from = (lines: ReadonlyArray<{ readonly n: number }>, logged: number): LogBuffer => {
+    const buffer = new LogBuffer()
+    for (const line of lines) {
+      if (line.n !== buffer.count + 1) buffer.hasRoomAtFirst = false
+      buffer.count = line.n - 1
+      buffer.add(() => JSON.stringify(line))
+    }
+    if (buffer.count < logged) buffer.hasRoomAtFirst = false
+    buffer.count = Math.max(buffer.count, logged)
+    return buffer
+  }
+
   private readonly first: Array<string> = []
   private firstBytes = 0
   private readonly last: Array<{ readonly json: string; readonly bytes: number }> = []

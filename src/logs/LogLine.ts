@@ -71,6 +71,16 @@ export const encode = (
   }
 }
 
+/** The same of a line that came as text, from a program elsewhere. */
+export const encodeText = (n: number, at: number, level: Level, given: string): string => {
+  const text = clean(given, maxText)
+  const line: LogLine = { n, at, level, text: text.kept, ...text.isCut && { cut: true } }
+  const json = JSON.stringify(line)
+  return Buffer.byteLength(json) <= maxLineBytes
+    ? json
+    : JSON.stringify({ ...line, text: Thrown.cut(text.kept, maxOfLarge), cut: true } satisfies LogLine)
+}
+
 const encodeLine = (
   n: number,
   { cause, date, fiber, logLevel, message }: Logger.Options<unknown>,

@@ -12,6 +12,7 @@ import { maxHistory, type TaskRecord } from "../domain/TaskRecord.ts"
 import { maxPutBytes, maxRecords } from "../store/RecordDriver.ts"
 import { absent, type Change, RecordStore, removeUnchanged, type StoredRecord } from "../store/RecordStore.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
+import { LogBuffer } from "./LogBuffer.ts"
 import { type Level, LogLine } from "./LogLine.ts"
 
 export type { Level }
@@ -150,6 +151,33 @@ const drafted = Effect.fnUntraced(function*(
     return { change: { kind, id, expects, document, dueInMs }, isShared: others.length > 0 || parts.length > 1 }
   })
 })
+
+/** The attempt whose lines are added to those that are stored of it. */
+export interface Addition {
+  readonly id: string
+  readonly claim: number
+  readonly attempt: number
+  readonly instance: string
+  /** Adds the lines. */
+  readonly addTo: (buffer: LogBuffer) => void
+}
+
+/** Adds to what an attempt has logged, also where another process has written that. */
+export const append = Effect.fnUntraced(function*(
+  addition: Addition,
+  dueInMs: number
+): Effect.fn.Return<void, InvalidOption | RecordConflict | StoreError, RecordStore> {
+  const store = yield* RecordStore
+  const { attempt, claim, id } = addition
+  const [record] = yield* store.get(kind, [id])
+  const known = record === undefined ? undefined : entriesOf(record).find((entry) => entry.claim === claim)
+  const buffer = LogBuffer.from(known?.lines ?? [], known?.logged ?? 0)
+  addition.addTo(buffer)
+  const part = { id, claim, attempt, entry: entryOf(addition, buffer.logged, buffer.toJson()) }
+  const others = record === undefined ? [] : othersIn(record, [{ ...part, version: undefined }])
+  const document = `{"attempts":[${newest([...others, part]).map(({ entry }) => entry).join(",")}]}`
+  yield* store.put([{ kind, id, expects: record?.version ?? absent, document, dueInMs }])
+}, Effect.retry({ times: 10, while: (error) => error._tag === "RecordConflict" }))
 
 type Kept = Pick<Part, "claim" | "attempt" | "entry">
 

@@ -10,16 +10,16 @@ import * as LogModule from "../domain/LogModule.ts"
 import type { SettleAnswer } from "../domain/Settlement.ts"
 import type { TaskFailure } from "../domain/TaskRecord.ts"
 import type { Attempt } from "./Attempt.ts"
-import type { Ending } from "./Endings.ts"
+import type { Ended, EndedAttempt } from "./Endings.ts"
 import * as Settler from "./Settler.ts"
 
 /** Asks for the log level first: a level that is off costs nothing per task. */
 export const make = Effect.fnUntraced(function*(completions: "Info" | "Debug") {
   const successes = yield* LogLevels.probe("attempts", completions)
-  const isSilent = ({ settlement }: Ending, answer: SettleAnswer | undefined) =>
+  const isSilent = ({ settlement }: Ended, answer: SettleAnswer | undefined) =>
     settlement._tag === "Complete" && answer !== "stale" && !successes()
   return {
-    settled: (batch: ReadonlyArray<Ending>, answers: ReadonlyArray<SettleAnswer>): Effect.Effect<void> =>
+    settled: (batch: ReadonlyArray<Ended>, answers: ReadonlyArray<SettleAnswer>): Effect.Effect<void> =>
       batch.every((ending, index) => isSilent(ending, answers[index]))
         ? Effect.void
         : Effect.forEach(
@@ -38,13 +38,13 @@ export const make = Effect.fnUntraced(function*(completions: "Info" | "Debug") {
   }
 })
 
-const line = (ending: Ending, answer: SettleAnswer | undefined, completions: "Info" | "Debug"): Effect.Effect<void> =>
+const line = (ending: Ended, answer: SettleAnswer | undefined, completions: "Info" | "Debug"): Effect.Effect<void> =>
   annotated(ending.attempt, sentence(ending, answer, completions))
 
 /** The delay of an attempt that ends to wait for something that has no time, such as the completion of a deferred. */
 const maxDelayMs = Duration.toMillis(Bounds.maxDelay)
 
-const sentence = (ending: Ending, answer: SettleAnswer | undefined, completions: "Info" | "Debug") => {
+const sentence = (ending: Ended, answer: SettleAnswer | undefined, completions: "Info" | "Debug") => {
   const { attempt, settlement } = ending
   const name = `task ${attempt.type}`
   if (answer === "stale") return Effect.logWarning(`${name} was taken over; this attempt changed nothing`)
@@ -73,7 +73,7 @@ const sentence = (ending: Ending, answer: SettleAnswer | undefined, completions:
 }
 
 /** The handler has completed the task with `complete` and then ended in another way, which changes nothing. */
-const completedBefore = ({ attempt: { type }, settlement }: Ending, completions: "Info" | "Debug") =>
+const completedBefore = ({ attempt: { type }, settlement }: Ended, completions: "Info" | "Debug") =>
   settlement._tag === "Fail" || settlement._tag === "Retry"
     ? Effect.logWarning(
       `task ${type} completed, then its handler failed, which changes nothing: ${describe(settlement.failure)}`,
@@ -85,7 +85,7 @@ const describe = (failure: TaskFailure): string => `${failure.tag}: ${failure.me
 
 const stackOf = (failure: TaskFailure): ReadonlyArray<string> => failure.stack === undefined ? [] : [failure.stack]
 
-const annotated = (attempt: Attempt, log: Effect.Effect<void>): Effect.Effect<void> =>
+const annotated = (attempt: EndedAttempt, log: Effect.Effect<void>): Effect.Effect<void> =>
   LogModule.within("attempts")(log).pipe(
     Effect.annotateLogs({
       ...attempt.annotations,

@@ -10,10 +10,35 @@ import type { Attempt } from "./Attempt.ts"
 import type { Attempts } from "./Attempts.ts"
 import type { Slots } from "./Slots.ts"
 
-/** How an attempt ended, on its way to the store. */
-export interface Ending {
-  readonly attempt: Attempt
+/** What is told of an attempt that has ended, in this process or in another one. */
+export interface EndedAttempt extends
+  Pick<
+    Attempt,
+    | "id"
+    | "claim"
+    | "type"
+    | "queue"
+    | "slot"
+    | "startedAt"
+    | "endedAt"
+    | "definition"
+    | "completion"
+    | "annotations"
+    | "isProtecting"
+  >
+{
+  readonly task: Pick<Attempt["task"], "queue" | "gate" | "failures" | "maxRetries">
+}
+
+/** How an attempt ended that ran anywhere. */
+export interface Ended {
+  readonly attempt: EndedAttempt
   readonly settlement: Settlement
+}
+
+/** How an attempt of this pool ended, on its way to the store. */
+export interface Ending extends Ended {
+  readonly attempt: Attempt
 }
 
 /** Endings that may be unsettled before attempts wait. */

@@ -2,15 +2,17 @@
  * One attempt, from the stored payload to its settlement: decode, run the handler, look at how it ended, settle.
  * This is the only place that catches defects.
  */
-import { Cause, Duration, Effect, Exit } from "effect"
+import { Cause, Duration, Effect, Exit, type Schema } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import * as RetryPolicy from "../domain/RetryPolicy.ts"
 import type { Settlement } from "../domain/Settlement.ts"
 import { StepRefused, StepsChanged, StepUnfit } from "../domain/StepErrors.ts"
 import type { FailureKind, TaskFailure } from "../domain/TaskRecord.ts"
 import * as Thrown from "../domain/Thrown.ts"
+import type { ClaimRef } from "../store/TaskStore.ts"
 import { type Attempt, Snoozed, Unfit, Withdrawn } from "./Attempt.ts"
 import * as AttemptError from "./AttemptError.ts"
+import type { EndedAttempt } from "./Endings.ts"
 import * as ErrorDetails from "./ErrorDetails.ts"
 import type { Handler } from "./HandlerRegistry.ts"
 import type { TaskContext } from "./TaskContext.ts"
@@ -28,6 +30,9 @@ export const perform = (handler: Handler, attempt: Attempt): Effect.Effect<strin
     return attempt.knownSteps === undefined ? result : Effect.andThen(attempt.knownSteps.close, result)
   })
 }
+
+/** What is known of an attempt where it is decided what becomes of it. */
+export type Judged = Pick<EndedAttempt, "id" | "claim" | "definition" | "task">
 
 /** What an attempt becomes. A lost attempt becomes nothing, because another attempt owns the task. */
 export const decide = (
@@ -49,7 +54,7 @@ export const decide = (
     )
 
 /** The settlement of a success. */
-export const complete = ({ claim, id }: Attempt, result: string): Settlement => ({
+export const complete = ({ claim, id }: ClaimRef, result: string): Settlement => ({
   _tag: "Complete",
   id,
   claim,
@@ -57,7 +62,7 @@ export const complete = ({ claim, id }: Attempt, result: string): Settlement => 
 })
 
 /** What an attempt becomes whose end the store cannot keep, with the store's own reason. It is fenced like any end. */
-export const refused = ({ claim, id }: Attempt, reason: string): Settlement => ({
+export const refused = ({ claim, id }: ClaimRef, reason: string): Settlement => ({
   _tag: "Fail",
   id,
   claim,
@@ -78,9 +83,7 @@ const decideFailed = (
   const defect = cause.reasons.filter(Cause.isDieReason).map(({ defect }) => defect).find(isOurs)
   if (defect instanceof Snoozed) return Effect.succeed({ _tag: "Snooze", id, claim, delayMs: defect.delayMs })
   if (defect instanceof Withdrawn) return Effect.succeed({ _tag: "Cancel", id, claim })
-  if (defect instanceof Unfit) {
-    return Effect.succeed({ _tag: "Fail", id, claim, failure: describeUnfit(defect, definition.type) })
-  }
+  if (defect instanceof Unfit) return Effect.succeed(unfit(attempt, defect))
   if (defect !== undefined) {
     const { message, tag } = Thrown.show(defect)
     return Effect.succeed({ _tag: "Fail", id, claim, failure: { kind: "invalid", tag, message } })
@@ -111,9 +114,14 @@ const decideDeclared = (attempt: Attempt, error: unknown): Effect.Effect<Settlem
     return retryOrFail(attempt, describe("defect", error), undefined, AttemptError.isStorage(error))
   }
   const { message, tag } = describe("error", error)
-  const { note, ...details } = ErrorDetails.of(encoded.value)
-  const shown = message === "" ? JSON.stringify(encoded.value) : message
-  const failure: TaskFailure = {
+  return retryOrFail(attempt, failureOf(tag, message, encoded.value), { error })
+}
+
+/** What is kept of an error with details: as much of both as there is room for. */
+export const failureOf = (tag: string, message: string, error: Schema.Json): TaskFailure => {
+  const { note, ...details } = ErrorDetails.of(error)
+  const shown = message === "" ? JSON.stringify(error) : message
+  return {
     kind: "error",
     tag,
     message: note === undefined
@@ -121,7 +129,6 @@ const decideDeclared = (attempt: Attempt, error: unknown): Effect.Effect<Settlem
       : `${Thrown.cut(shown, Thrown.maxMessageLength - note.length - 1)} ${note}`,
     ...details
   }
-  return retryOrFail(attempt, failure, { error })
 }
 
 /** What an attempt becomes whose fiber was told to stop. */
@@ -133,18 +140,31 @@ export const decideInterrupted = (attempt: Attempt): Effect.Effect<Settlement | 
     case "shutdown":
       return Effect.succeed({ _tag: "Release", id, claim })
     case "timeout":
-      return retryOrFail(attempt, {
-        kind: "timeout",
-        tag: "Timeout",
-        message: `The attempt ran longer than its timeout of ${Math.round(attempt.deadline - attempt.startedAt)} ms`
-      })
+      return timedOut(attempt, attempt.deadline - attempt.startedAt)
     default:
       return Effect.undefined
   }
 }
 
-const retryOrFail = (
-  attempt: Attempt,
+/** What an attempt becomes that ran out of time. */
+export const timedOut = (attempt: Judged, timeoutMs: number): Effect.Effect<Settlement> =>
+  retryOrFail(attempt, {
+    kind: "timeout",
+    tag: "Timeout",
+    message: `The attempt ran longer than its timeout of ${Math.round(timeoutMs)} ms`
+  })
+
+/** What an attempt becomes whose payload or result does not fit: no other one would do better. */
+export const unfit = ({ claim, definition, id }: Judged, why: Unfit): Settlement => ({
+  _tag: "Fail",
+  id,
+  claim,
+  failure: describeUnfit(why, definition.type)
+})
+
+/** Tries a failed attempt again after a time, if the policy of its type and the budget of its task allow that. */
+export const retryOrFail = (
+  attempt: Judged,
   failure: TaskFailure,
   declared?: { readonly error: unknown },
   byTag = declared !== undefined
@@ -168,7 +188,7 @@ const retryOrFail = (
 const maxDelayMs = Duration.toMillis(Bounds.maxDelay)
 
 /** A policy may say anything; a store keeps whole milliseconds within the bound. What is no number is no wait. */
-const storableDelay = (delayMs: number): number => Math.min(Math.max(0, Math.ceil(delayMs) || 0), maxDelayMs)
+export const storableDelay = (delayMs: number): number => Math.min(Math.max(0, Math.ceil(delayMs) || 0), maxDelayMs)
 
 const interrupted = new Error("The handler was interrupted from within, by a fiber that it joined")
 

@@ -16,11 +16,16 @@ import * as BreakerRecords from "../store/BreakerRecords.ts"
 import type { Beat } from "../store/InstanceStore.ts"
 import * as LimitRecords from "../store/LimitRecords.ts"
 import { RecordStore } from "../store/RecordStore.ts"
-import type { HandlerRegistry } from "./HandlerRegistry.ts"
+
+/** What is known of the types that are claimed. */
+export interface Known {
+  readonly types: () => ReadonlyArray<string>
+  readonly find: (type: string) => { readonly definition: AnyTaskDefinition } | undefined
+}
 
 /** Answers what has to be done before each claim. It costs nothing while the handlers are the same. */
 export const make = (
-  registry: HandlerRegistry["Service"],
+  registry: Known,
   records: RecordStore["Service"],
   queues: QueueLimits.Rules
 ): Effect.Effect<void, StoreError> => {
@@ -48,7 +53,7 @@ export const make = (
 
 /** The types of a pool, and the names of the limits that these and its queues have. */
 export const described = (
-  registry: HandlerRegistry["Service"],
+  registry: Known,
   queues: QueueLimits.Rules
 ): Pick<Beat, "types" | "limits"> => {
   const types = registry.types()
@@ -57,7 +62,7 @@ export const described = (
 
 const rulesOf = (
   types: ReadonlyArray<string>,
-  registry: HandlerRegistry["Service"],
+  registry: Known,
   queues: QueueLimits.Rules
 ): ReadonlyArray<LimitRule<never>> => [
   // a breaker that is closed is no limit

@@ -18,6 +18,7 @@ import { RecordStore } from "../store/RecordStore.ts"
 import type { Attempt } from "./Attempt.ts"
 import { type BreakerHost, type Failure, isFailure } from "./AttemptBreakers.ts"
 import * as AttemptError from "./AttemptError.ts"
+import type { EndedAttempt } from "./Endings.ts"
 
 /** What this process knows of the keys of one breaker that are open. */
 interface Look {
@@ -84,7 +85,7 @@ export class PoolBreakers implements BreakerHost {
 
   /** What is to be told before the end of an attempt is settled: the next one that tries must not start before that. */
   tell(
-    attempt: Attempt,
+    attempt: Pick<EndedAttempt, "id" | "definition" | "task" | "isProtecting">,
     settlement: Settlement | undefined,
     exit: Exit.Exit<unknown, unknown> | undefined
   ): Effect.Effect<void> | undefined {

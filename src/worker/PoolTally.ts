@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import { type Counted, CurrentTally, type Tally } from "../observability/Tally.ts"
 import type { Attempts } from "./Attempts.ts"
-import type { Ending } from "./Endings.ts"
+import type { Ended } from "./Endings.ts"
 import { kept } from "./Settler.ts"
 import type { Slots } from "./Slots.ts"
 
@@ -29,7 +29,7 @@ const countedAs: Readonly<Record<Settlement["_tag"], Counted | undefined>> = {
 }
 
 /** Counts those attempts of a batch whose endings count. */
-export const add = (tally: Tally, batch: ReadonlyArray<Ending>, answers: ReadonlyArray<SettleAnswer>): void => {
+export const add = (tally: Tally, batch: ReadonlyArray<Ended>, answers: ReadonlyArray<SettleAnswer>): void => {
   for (let index = 0; index < batch.length; index++) {
     if (answers[index] === "stale") continue
     const { attempt, settlement } = batch[index]!

@@ -14,19 +14,19 @@ import type { AttemptEnd } from "../observability/Metrics.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 import type { Attempts } from "./Attempts.ts"
-import { type Ending, type Endings, sizeOf } from "./Endings.ts"
+import { type Ended, type Ending, type Endings, sizeOf } from "./Endings.ts"
 import * as Executor from "./Executor.ts"
 
 /**
  * What the store has kept of an ending. Where the handler has completed the task itself, that stands, whatever the handler
  * did afterwards.
  */
-export const kept = ({ attempt, settlement }: Ending, answer: SettleAnswer | undefined): Settlement["_tag"] =>
+export const kept = ({ attempt, settlement }: Ended, answer: SettleAnswer | undefined): Settlement["_tag"] =>
   answer === "already" && attempt.completion === "final" ? "Complete" : settlement._tag
 
 /** The attempts of a batch whose endings count. */
 export const endsOf = (
-  batch: ReadonlyArray<Ending>,
+  batch: ReadonlyArray<Ended>,
   answers: ReadonlyArray<SettleAnswer>
 ): ReadonlyArray<AttemptEnd> => {
   const ends: Array<AttemptEnd> = []

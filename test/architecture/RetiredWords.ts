@@ -13,6 +13,7 @@ export interface Retired {
 }
 
 const columns = "columns of databases keep their names"
+const outside = "programs outside of the engine, which claim over HTTP"
 const threads = "worker threads, of which Node's and Effect's names speak"
 
 /** For `src`, with identifiers, comments and texts. */
@@ -36,6 +37,14 @@ export const inSources: ReadonlyArray<Retired> = [
     ),
     except: {
       "threads/": threads,
+      "remote/": outside,
+      "domain/RemoteErrors.ts": outside,
+      "http/api/ClaimsApi.ts": outside,
+      "http/ClaimHandlers.ts": outside,
+      "http/ClaimTexts.ts": outside,
+      "index.ts": outside,
+      "cli/ProgramWorker.ts": outside,
+      "cli/commands/Work.ts": outside,
       "store/TaskRow.ts": columns,
       "store/sqlite/WriteAheadLog.ts": threads,
       "store/sqlite/Migrations.ts": columns,
@@ -96,6 +105,8 @@ export const inPages: ReadonlyArray<Retired> = [
       /WorkerPool|[Ww]orker threads?|graphile-worker|pg-boss .*|`?worker\.\w+|src\/worker|test\/worker|worker: \{|WORKER_[A-Z_]+|--workers|worker_\w+|workers_active|\/workers|#get-apiv1workers|[Ww]orkers?` ?[|(]/g,
     except: {
       "docs/api.md": "fields of earlier designs",
+      "docs/workers.md": outside,
+      "README.md": "links to that page",
       "docs/CHANGELOG.md": "tells of every time",
       "docs/architecture.md": "has the table of words",
       "docs/decisions/": "tell of their time",

@@ -37,9 +37,7 @@ interface Schema {
 /** The document of a server with the types that ship with it. */
 export const document = (): Document => {
   const catalog = {
-    definitions: Handlers.definitions.toSorted((one, other) => one.type < other.type ? -1 : 1),
-    types: Handlers.definitions.map(({ type }) => type).toSorted(),
-    find: () => undefined
+    definitions: Handlers.definitions.toSorted((one, other) => one.type < other.type ? -1 : 1)
   }
   return OpenApi.fromApi(ApiDescription.describe(catalog)) as unknown as Document
 }

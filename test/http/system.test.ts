@@ -8,6 +8,7 @@ import { connect } from "node:net"
 import { HealthyJson, StatsJson, UnhealthyJson, WorkersJson } from "../../src/http/api/SystemApi.ts"
 import { TaskCatalog } from "../../src/http/TaskCatalog.ts"
 import { InstanceStore, version } from "../../src/store/InstanceStore.ts"
+import * as MemoryStore from "../../src/store/memory/MemoryStore.ts"
 import { decoded, definitions, Echo, expecting, get, layer, posted, postedAll, send, task } from "./TestServer.ts"
 
 /** Gives the payload back, but never ends for `"hang"`. */
@@ -308,6 +309,11 @@ describe("the pages", () => {
         "/api/v1/breakers",
         "/api/v1/breakers/{name}",
         "/api/v1/cancel",
+        "/api/v1/claims",
+        "/api/v1/claims/extend",
+        "/api/v1/claims/log",
+        "/api/v1/claims/progress",
+        "/api/v1/claims/settle",
         "/api/v1/dead-letters",
         "/api/v1/dead-letters/discard",
         "/api/v1/dead-letters/rerun",
@@ -410,5 +416,5 @@ describe("a catalog", () => {
         Effect.scoped(Layer.build(TaskCatalog.layer([...definitions, { ...definitions[0]! }])))
       )
       assert.isTrue(Exit.isFailure(exit))
-    }))
+    }).pipe(Effect.provide(MemoryStore.layer())))
 })

@@ -15,7 +15,9 @@ const create = Command.make("create", {
   name: Argument.String("name").pipe(Argument.withDescription("Who will use it")),
   role: Flag.Literals("role", Role.literals).pipe(
     Flag.withAlias("r"),
-    Flag.withDescription("read only reads, write also enqueues, cancels and reruns, admin may do everything"),
+    Flag.withDescription(
+      "read only reads, write also enqueues, cancels and reruns, work only runs tasks, admin may do everything"
+    ),
     Flag.withDefault("write")
   )
 }, ({ json, name, role, store }) =>

@@ -15,7 +15,7 @@ const http = {
 }
 
 /** What `serve` and `work` have in common. */
-const shared = {
+export const shared = {
   store: flag("store", "store", "URL"),
   workers: flag("workers", "workers", "COUNT"),
   logLevel: flag("log-level", "logLevel", "LEVEL"),
@@ -43,29 +43,13 @@ export const serve = Command.make("serve", {
     ])
   )
 
-/** Runs tasks without a server. */
-export const work = Command.make("work", shared, (input) =>
-  Effect.flatMap(
-    Effect.promise(() => import("../../server/WorkProgram.ts")),
-    ({ program }) => withSettings(Record.getSomes(input), program)
-  )).pipe(
-    Command.withDescription("Run tasks of a store without a server, until a signal stops it"),
-    Command.withShortDescription("Run tasks without a server"),
-    Command.withExamples([
-      {
-        command: "taskforge work --store postgres://app@localhost/tasks --workers 50",
-        description: "Another process for a shared store"
-      }
-    ])
-  )
-
 /** What was given, by the names of settings. */
 type Given = Readonly<{ [setting: string]: string }>
 
 const variablesOf = (setting: string): ReadonlyArray<string> => settings[setting as keyof typeof table].names
 
 /** Runs a program whose settings are those of the flags, then those of the environment. */
-const withSettings = <A, E, R>(
+export const withSettings = <A, E, R>(
   given: Given,
   program: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | InvalidSettings, R> =>

@@ -2,6 +2,7 @@
 import { HttpApi, OpenApi } from "effect/http-api"
 import { BatchesApi } from "./BatchesApi.ts"
 import { BreakersApi } from "./BreakersApi.ts"
+import { ClaimsApi } from "./ClaimsApi.ts"
 import { DeadLettersApi } from "./DeadLettersApi.ts"
 import { DependenciesApi } from "./DependenciesApi.ts"
 import { EventsApi } from "./EventsApi.ts"
@@ -41,6 +42,7 @@ export class Api extends HttpApi.make("taskforge")
     BreakersApi,
     SchedulesApi,
     SignalsApi,
+    ClaimsApi,
     StatisticsApi,
     SystemApi
   )

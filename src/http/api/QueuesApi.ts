@@ -110,7 +110,7 @@ const description = Schema.NullOr(Schema.String).annotate({ description: "One li
 const JsonSchema = Schema.Record(Schema.String, Schema.Unknown)
 
 /** No definition has the type. */
-const NotFound = ApiErrors.onWire(Errors.DefinitionNotFound, {
+export const DefinitionNotFound = ApiErrors.onWire(Errors.DefinitionNotFound, {
   status: 404,
   code: "definition_not_found",
   description: "No definition has this type",
@@ -190,7 +190,7 @@ export class QueuesApi extends HttpApiGroup.make("queues").add(
       "By name: those that have tasks, whatever their status, with exact counts of what waits and runs in all " +
       "queues. It takes as long as there are queues and types with tasks."
   })),
-  HttpApiEndpoint.get("definitions", "/definitions", { success: DefinitionListJson })
+  HttpApiEndpoint.get("definitions", "/definitions", { success: DefinitionListJson, error: ApiErrors.Unavailable })
     .annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
       summary: "List the types that the server accepts",
       description: "Whether or not there are tasks of them, or an instance that runs them."
@@ -198,7 +198,7 @@ export class QueuesApi extends HttpApiGroup.make("queues").add(
   HttpApiEndpoint.get("definition", "/definitions/:type", {
     params: { type: Name },
     success: DefinitionJson,
-    error: NotFound
+    error: [DefinitionNotFound, ApiErrors.Unavailable]
   }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
     summary: "Get what a type takes",
     description: "The JSON Schemas of its payload and its result, and what holds for tasks that do not say otherwise."

@@ -31,6 +31,7 @@ export const layer = HttpApiBuilder.group(
 
     const submit = Effect.fnUntraced(
       function*(type: string, payload: Schema.Json | undefined, options: EnqueueOptions) {
+        yield* catalog.knowing([type])
         const submission = yield* acceptedFirst(catalog, type, payload, options)
         // Without a key there is nothing to conflict with
         const [accepted] = yield* Effect.catchTags(queue.submit([submission]), {
