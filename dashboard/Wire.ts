@@ -9,6 +9,7 @@ import type { TaskLogsJson } from "../src/http/api/LogsJson.ts"
 import type { OperationJson, OperationPageJson, OperationPreviewJson } from "../src/http/api/OperationsApi.ts"
 import type { DefinitionJson, DefinitionListJson, QueuePageJson, TypePageJson } from "../src/http/api/QueuesApi.ts"
 import type { PreviewJson, SchedulePageJson } from "../src/http/api/ScheduleJson.ts"
+import type { StackJson } from "../src/http/api/StackJson.ts"
 import type { ErrorsJson, StatisticsJson } from "../src/http/api/StatisticsApi.ts"
 import type { TaskStepsJson } from "../src/http/api/StepsJson.ts"
 import type { MeJson, StatsJson, WorkersJson } from "../src/http/api/SystemApi.ts"
@@ -29,6 +30,8 @@ export type TaskEvent = TaskEventJson
 export type Explanation = typeof ExplanationJson.Type
 /** What attempts have logged. */
 export type TaskLogs = typeof TaskLogsJson.Type
+/** Where a running task is. */
+export type TaskStack = typeof StackJson.Type
 /** The steps of a task. */
 export type TaskSteps = typeof TaskStepsJson.Type
 /** Who asks, and whom. */

@@ -7,6 +7,7 @@ import { Graph } from "../parts/Graph.tsx"
 import { Json } from "../parts/Json.tsx"
 import { Loaded } from "../parts/Loaded.tsx"
 import { Logs } from "../parts/Logs.tsx"
+import { Stack } from "../parts/Stack.tsx"
 import { StateMark } from "../parts/StateMark.tsx"
 import { Steps } from "../parts/Steps.tsx"
 import { Tags } from "../parts/Tags.tsx"
@@ -74,6 +75,7 @@ const Shown = ({ onChanged, path, task }: {
         <h2>About it</h2>
         <Facts task={task} />
       </section>
+      <Stack key={task.attempts} task={task} path={path} />
       <Graph id={task.id} path={path} />
       <section class="card wide">
         <h2>Payload</h2>

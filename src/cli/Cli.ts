@@ -25,6 +25,7 @@ import * as Scaling from "./commands/Scaling.ts"
 import * as Schedules from "./commands/Schedules.ts"
 import * as Serve from "./commands/Serve.ts"
 import * as Signals from "./commands/Signals.ts"
+import * as Stack from "./commands/Stack.ts"
 import * as Statistics from "./commands/Statistics.ts"
 import * as Stats from "./commands/Stats.ts"
 import * as Steps from "./commands/Steps.ts"
@@ -46,6 +47,7 @@ export const command = Command.make("taskforge").pipe(
         Get.command,
         Get.explain,
         Steps.command,
+        Stack.command,
         Logs.command,
         ListTasks.command,
         CancelRerunRemove.cancel,

@@ -19,12 +19,14 @@ import { type EnqueueOptions, fromJson, type Submission } from "../queue/Submiss
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { RecordStore } from "../store/RecordStore.ts"
 import { TaskStore } from "../store/TaskStore.ts"
+import { WorkerPool } from "../worker/WorkerPool.ts"
 import { Api } from "./api/Api.ts"
 import { explanationJson } from "./api/ExplanationJson.ts"
 import { logsJson } from "./api/LogsJson.ts"
 import { type NewTaskJson, NewTasksJson, RescheduleJson } from "./api/NewTaskJson.ts"
 import * as QueuesApi from "./api/QueuesApi.ts"
 import { pageSize } from "./api/RequestValues.ts"
+import { stackJson } from "./api/StackJson.ts"
 import { defaultSteps, stepsJson } from "./api/StepsJson.ts"
 import { filterOfQuery } from "./api/TaskFilterJson.ts"
 import * as TaskJson from "./api/TaskJson.ts"
@@ -41,6 +43,7 @@ export const tasks = HttpApiBuilder.group(
   Effect.fnUntraced(function*(handlers) {
     const queue = yield* TaskQueue
     const catalog = yield* TaskCatalog
+    const pool = yield* WorkerPool
     const stores = Context.pick(TaskStore, RecordStore)(yield* Effect.context<TaskStore | RecordStore>())
 
     /** What is known of the first ids, as far as it fits into an answer, and the ids for which there is no room. */
@@ -123,6 +126,8 @@ export const tasks = HttpApiBuilder.group(
       logs: ({ params: { id }, query }) => Effect.map(queue.logs(id), (attempts) => logsJson(id, attempts, query)),
       steps: ({ params: { id }, query: { limit = defaultSteps } }) =>
         StepViews.read(id, limit).pipe(Effect.provideContext(stores), Effect.map(stepsJson)),
+      stack: ({ params: { id } }) =>
+        Effect.zipWith(queue.get(id), pool.stackOf(id), (task, stack) => stackJson(task, stack)),
       remove: ({ params: { id }, query }) =>
         AuditLog.recorded("remove", { task: id }, query.only === "finished" ? queue.remove(id) : cancelOrRemove(id)),
       result: Effect.fnUntraced(function*({ params: { id }, query: { wait } }) {

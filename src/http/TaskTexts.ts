@@ -7,6 +7,7 @@ import type { GraphJson } from "./api/DependenciesApi.ts"
 import type { ExplanationJson } from "./api/ExplanationJson.ts"
 import { levels, type TaskLogsJson } from "./api/LogsJson.ts"
 import type { DefinitionJson } from "./api/QueuesApi.ts"
+import type { StackJson } from "./api/StackJson.ts"
 import type { VerdictJson } from "./api/VerdictJson.ts"
 
 const id = "01a20f46-60fe-779b-a926-cef2c43ec95c"
@@ -189,6 +190,31 @@ export const dependencyErrors = {
   }
 }
 
+const stack: typeof StackJson.Type = {
+  id,
+  status: "running",
+  instance: "instance-1a2b3c4d",
+  answered: true,
+  attempt: 1,
+  slot: 3,
+  running_for_ms: 41_000,
+  fibers: [{
+    parent: null,
+    step: "upload",
+    frames: [
+      {
+        name: "putObject",
+        called_at: "app/src/Upload.ts:41:12",
+        defined_at: "app/src/Storage.ts:8:26",
+        since: "2026-01-31T12:00:01.500Z"
+      },
+      { name: "upload", called_at: "app/src/Handlers.ts:12:24", defined_at: "app/src/Upload.ts:30:23", since: null }
+    ],
+    more_frames: 0
+  }],
+  more_fibers: false
+}
+
 const definition: typeof DefinitionJson.Type = {
   type: "sleep",
   description: "Waits for the given duration, 1s unless said, at most 1h",
@@ -213,6 +239,7 @@ export const examples = {
     complete: true
   } satisfies typeof GraphJson.Type,
   Definition: definition,
+  TaskStack: stack,
   DefinitionList: { definitions: [{ type: "sleep", description: definition.description }] },
   DeadLetterGroups: deadLetterGroups,
   DeadLettersDone: deadLettersDone,

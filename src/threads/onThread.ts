@@ -27,6 +27,13 @@ export const onThread = <Definition extends AnyTaskDefinition>(
 ) => {
   const { codec } = definition
   const { href } = ThreadModule.find(module)
+  // What a thread does is not seen from outside of it
+  const stack = () => `at ${href}`
+  const frame = (parent: References.StackFrame | undefined) => ({
+    name: `${definition.type} in a ${isolation}`,
+    stack,
+    parent
+  })
   return Effect.fnUntraced(function*(
     payload: Definition["payload"]["Type"]
   ): Effect.fn.Return<Definition["success"]["Type"], Definition["error"]["Type"], ThreadPool | TaskContext> {
@@ -39,7 +46,8 @@ export const onThread = <Definition extends AnyTaskDefinition>(
       logLevel: yield* Effect.withFiber((fiber) => Effect.succeed(LogLevels.minimumOf(fiber)))
     }
     // A crash is the attempt's defect: the policy of the task type knows only declared errors
-    const ending = yield* Effect.orDie(threads.run(job, { isolation, report: progress, log: yield* logger }))
+    const running = threads.run(job, { isolation, report: progress, log: yield* logger })
+    const ending = yield* Effect.orDie(Effect.updateService(running, References.CurrentStackFrame, frame))
     switch (ending._tag) {
       case "Succeeded":
         return yield* Effect.orDie(codec.decodeSuccess(ending.result))

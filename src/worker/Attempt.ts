@@ -11,6 +11,7 @@ import type { AttemptSpans } from "../observability/Tracing.ts"
 import { AttemptBreakers, type BreakerHost } from "./AttemptBreakers.ts"
 import { AttemptLimits, type LimitHost } from "./AttemptLimits.ts"
 import type { Gathering } from "./Gathering.ts"
+import * as RunningStack from "./RunningStack.ts"
 import type { HandlerContext } from "./TaskContext.ts"
 
 /** Why an attempt is being interrupted. Recorded before the interruption, it decides the settlement. */
@@ -203,6 +204,12 @@ export class Attempt implements HandlerContext<any> {
           return Effect.as(this.host.whenFinal(final), success)
         })
       })
+  }
+
+  /** Where its handler is now. */
+  stackAt(now: number): RunningStack.RunningStack {
+    const stacks = this.fiber === undefined ? { fibers: [], hasMore: false } : RunningStack.of(this.fiber)
+    return { ...stacks, attempt: this.attempt, slot: this.slot, forMs: Math.max(0, Math.round(now - this.startedAt)) }
   }
 
   /** Ties the attempt to its fiber, which may have been asked to stop while it took its first steps. */

@@ -28,6 +28,11 @@ export class Attempts implements Iterable<Attempt> {
     return this.held.has(attempt)
   }
 
+  /** The attempt at a task that runs, if one does. */
+  find(task: string): Attempt | undefined {
+    return Option.getOrUndefined(Iterable.findFirst(this, ({ ended, id }) => id === task && !ended))
+  }
+
   /** Whether one of these tasks is among them. */
   hasAny(ids: ReadonlyArray<string>): boolean {
     const wanted = new Set(ids)

@@ -59,7 +59,9 @@ export const make = Effect.fnUntraced(function*(options: {
     let known = contexts.get(handler)
     if (known === undefined) {
       const module = LogModule.ofType(handler.definition.type)
-      const services = Context.add(logging(Context.merge(context, handler.services)), LogModule.Current, module)
+      // How the program has built its layers is no part of what a handler does
+      const own = Context.add(Context.merge(context, handler.services), References.CurrentStackFrame, undefined)
+      const services = Context.add(logging(own), LogModule.Current, module)
       const { [LogModule.annotation]: _, ...given } = Context.get(services, References.CurrentLogAnnotations)
       const annotations = Object.keys(given).length === 0 ? undefined : given
       contexts.set(handler, known = { services, module, annotations, tracer: Tracing.tracerOf(services) })

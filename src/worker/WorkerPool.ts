@@ -47,6 +47,7 @@ import * as PoolTally from "./PoolTally.ts"
 import * as ProgressReporter from "./ProgressReporter.ts"
 import * as Registrar from "./Registrar.ts"
 import * as Runner from "./Runner.ts"
+import type { RunningStack } from "./RunningStack.ts"
 import * as Settler from "./Settler.ts"
 import { demandShares, Shares } from "./Shares.ts"
 import { Slots } from "./Slots.ts"
@@ -65,6 +66,8 @@ export class WorkerPool extends Context.Service<WorkerPool, {
   readonly slots: Effect.Effect<ReadonlyArray<SlotView>>
   /** How many slots run a task now. */
   readonly active: Effect.Effect<number>
+  /** Where the handler of a task is now, if this pool runs it. */
+  readonly stackOf: (task: string) => Effect.Effect<RunningStack | undefined>
 }>()("taskforge/worker/WorkerPool") {
   /** Starts a pool; it works until the layer's scope closes. */
   static readonly layer = (
@@ -88,7 +91,8 @@ export class WorkerPool extends Context.Service<WorkerPool, {
     concurrency: Effect.succeed(0),
     sizing: Effect.succeed<Sizing>({ by: "start", min: null, max: 0, draining: false }),
     slots: Effect.succeed([]),
-    active: Effect.succeed(0)
+    active: Effect.succeed(0),
+    stackOf: () => Effect.undefined
   })
 }
 
@@ -111,7 +115,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
     concurrency: Effect.sync(() => pool.slots.size),
     sizing: Effect.sync(sizing),
     slots: Effect.sync(() => slotsOf(pool.slots.size, runningOf(pool.attempts, pool.now()))),
-    active: Effect.sync(() => pool.attempts.active)
+    active: Effect.sync(() => pool.attempts.active),
+    stackOf: (task) => Effect.sync(() => pool.attempts.find(task)?.stackAt(pool.now()))
   })
 })
 
@@ -263,24 +268,10 @@ const startWatching = Effect.fnUntraced(function*({ attempts, clock, leaseForMs,
 type Watch = Effect.Success<ReturnType<typeof startWatching>>
 
 /** Writes the ends of attempts to the store, in batches. */
-const startSettling = (
-  {
-    attempts,
-    endings,
-    flushPeriod,
-    leaseForMs,
-    log,
-    notifier,
-    now,
-    limitsOfQueues,
-    recorder,
-    slots,
-    store,
-    supervisor,
-    tally
-  }: Pool
-) =>
-  Settler.start({
+const startSettling = (pool: Pool) => {
+  const { attempts, endings, flushPeriod, leaseForMs, limitsOfQueues, log, notifier, now } = pool
+  const { recorder, slots, store, supervisor, tally } = pool
+  return Settler.start({
     store,
     supervisor,
     attempts,
@@ -299,6 +290,7 @@ const startSettling = (
         : settled
     }
   })
+}
 
 /** Gives the pool the number of slots that it is to have. */
 const startSizing = Effect.fnUntraced(function*(pool: Pool) {

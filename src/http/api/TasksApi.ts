@@ -10,6 +10,7 @@ import { LogsQuery, TaskLogsJson } from "./LogsJson.ts"
 import { NeededRole } from "./NeededRole.ts"
 import { NewTasksJson, RescheduleJson } from "./NewTaskJson.ts"
 import { MillisOrText, taskListQuery } from "./RequestValues.ts"
+import { StackJson } from "./StackJson.ts"
 import { StepsQuery, TaskStepsJson } from "./StepsJson.ts"
 import { filterQuery } from "./TaskFilterJson.ts"
 import { CreatedTaskJson, KnownTaskJson, TaskJson, TaskPageJson, TaskResultJson, TaskResultsJson } from "./TaskJson.ts"
@@ -132,6 +133,16 @@ export class TasksApi extends HttpApiGroup.make("tasks").add(
   }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
     summary: "Read the steps of a task: how each has ended, and what the task waits for",
     description: "What they gave is not shown. A task whose handler has no steps has none."
+  })),
+  HttpApiEndpoint.get("stack", "/tasks/:id/stack", {
+    params: id,
+    success: StackJson,
+    error: [ApiErrors.TaskNotFound, ApiErrors.Unavailable]
+  }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
+    summary: "Say where the handler of a running task is now",
+    description:
+      "The functions made with Effect.fn, spans and steps that its fibers are in, with their places in the code and since when; no values. " +
+      "The instance that runs it knows: answered says whether that is the one that was asked."
   })),
   HttpApiEndpoint.delete("remove", "/tasks/:id", {
     params: id,
