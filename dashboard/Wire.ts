@@ -5,6 +5,7 @@ import type { TaskEventJson } from "../src/http/api/EventsApi.ts"
 import type { ExplanationJson } from "../src/http/api/ExplanationJson.ts"
 import type { ScalingJson } from "../src/http/api/InstancesApi.ts"
 import type { LimitDetailJson, LimitPageJson } from "../src/http/api/LimitsApi.ts"
+import type { LimitWaitingJson } from "../src/http/api/LimitWaitingJson.ts"
 import type { TaskLogsJson } from "../src/http/api/LogsJson.ts"
 import type { OperationJson, OperationPageJson, OperationPreviewJson } from "../src/http/api/OperationsApi.ts"
 import type { DefinitionJson, DefinitionListJson, QueuePageJson, TypePageJson } from "../src/http/api/QueuesApi.ts"
@@ -32,6 +33,8 @@ export type Explanation = typeof ExplanationJson.Type
 export type TaskLogs = typeof TaskLogsJson.Type
 /** Where a running task is. */
 export type TaskStack = typeof StackJson.Type
+/** What waits for a key of a limit. */
+export type LimitWaiting = typeof LimitWaitingJson.Type
 /** The steps of a task. */
 export type TaskSteps = typeof TaskStepsJson.Type
 /** Who asks, and whom. */

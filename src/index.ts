@@ -186,6 +186,7 @@ export type {
   LimitSetting,
   LimitView
 } from "./queue/LimitViews.ts"
+export type { LimitWaiting } from "./queue/LimitWaiting.ts"
 export type { Pause, PausedKey, PausedQueue, PausedType, PauseOptions } from "./queue/Pauses.ts"
 export type {
   PageOptions,

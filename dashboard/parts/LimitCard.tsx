@@ -7,6 +7,7 @@ import { may } from "../Session.ts"
 import * as Texts from "../Texts.ts"
 import type { Limit, LimitDetail } from "../Wire.ts"
 import { Dialog } from "./Dialog.tsx"
+import { LimitWaiting } from "./LimitWaiting.tsx"
 import { Loaded } from "./Loaded.tsx"
 import { notify } from "./Notices.tsx"
 import { Paused } from "./PauseButton.tsx"
@@ -134,13 +135,14 @@ const Now = ({ name, ownKey }: { readonly name: string; readonly ownKey: string 
                 No key has a limit of its own, is paused or is blocked. Ask for a key to see how it stands.
               </p>
             )
-            : <ul class="limit-keys">{found.keys.map((one) => <Key key={one.key} of={one} />)}</ul>}
+            : <ul class="limit-keys">{found.keys.map((one) => <Key key={one.key} limit={name} of={one} />)}</ul>}
       </Loaded>
     </div>
   )
 }
 
-const Key = ({ of: { blocked_by, holders, key, pause, running, setting, tokens } }: {
+const Key = ({ limit, of: { blocked_by, holders, key, pause, running, setting, tokens } }: {
+  readonly limit: string
   readonly of: LimitDetail["keys"][number]
 }) => (
   <li>
@@ -172,6 +174,7 @@ const Key = ({ of: { blocked_by, holders, key, pause, running, setting, tokens }
         {running > holders.length && <span class="soft">and {Texts.count(running - holders.length)} more</span>}
       </span>
     )}
+    <LimitWaiting limit={limit} of={key} />
   </li>
 )
 

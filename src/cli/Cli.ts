@@ -25,7 +25,6 @@ import * as Scaling from "./commands/Scaling.ts"
 import * as Schedules from "./commands/Schedules.ts"
 import * as Serve from "./commands/Serve.ts"
 import * as Signals from "./commands/Signals.ts"
-import * as Stack from "./commands/Stack.ts"
 import * as Statistics from "./commands/Statistics.ts"
 import * as Stats from "./commands/Stats.ts"
 import * as Steps from "./commands/Steps.ts"
@@ -46,8 +45,8 @@ export const command = Command.make("taskforge").pipe(
         Enqueue.command,
         Get.command,
         Get.explain,
+        Get.stack,
         Steps.command,
-        Stack.command,
         Logs.command,
         ListTasks.command,
         CancelRerunRemove.cancel,

@@ -5,6 +5,7 @@ import type { InvalidOption, LimitNotFound, StoreError } from "../domain/Errors.
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
 import * as LimitsApi from "./api/LimitsApi.ts"
+import { waitingJson } from "./api/LimitWaitingJson.ts"
 import * as AuditLog from "./AuditLog.ts"
 import * as RequestCheckLive from "./RequestCheckLive.ts"
 import { CurrentVisitor, keyOf } from "./Visitor.ts"
@@ -45,6 +46,7 @@ export const limits = HttpApiBuilder.group(
         return LimitsApi.pageJson(page, yield* queue.pausedTypes, yield* queue.pausedKeys)
       }),
       get: ({ params, query }) => Effect.map(checked(queue.limit(params.name, query.key)), LimitsApi.detailJson),
+      waiting: ({ params: { name }, query: { key } }) => Effect.map(checked(queue.waiting(name, key)), waitingJson),
       set: Effect.fnUntraced(function*({ params: { name }, payload, query: { key }, request }) {
         const { lifted, on_failure: onFailure, ...change } = payload
         const options = {

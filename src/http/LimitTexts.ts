@@ -1,5 +1,6 @@
 /** What the API's description says of limits: examples, and what parameters mean. */
 import type { LimitDetailJson, LimitJson, LimitKeyJson, LimitPageJson } from "./api/LimitsApi.ts"
+import type { LimitWaitingJson } from "./api/LimitWaitingJson.ts"
 import type { PauseJson } from "./api/QueuesApi.ts"
 
 const setting = { kind: "concurrency", max: 5 } as const
@@ -40,6 +41,15 @@ export const examples = (pause: PauseJson) => {
     timestamp: "2026-01-31T12:00:00.000Z"
   }
   return {
+    LimitWaiting: {
+      limit: "sync:concurrency",
+      key: "acme",
+      count: 128,
+      complete: true,
+      looked: 911,
+      first: ["01a20f46-60fe-779b-a926-cef2c43ec95c"],
+      timestamp: "2026-01-31T12:00:00.000Z"
+    } satisfies typeof LimitWaitingJson.Type,
     NewLimit: { max: 5, by: "ada", reason: "More machines" },
     Limit: limit,
     LimitSetting: setting,
@@ -66,6 +76,7 @@ const type = { type: { description: "The type", example: "email" } }
 /** Parameters by operation. */
 export const parameters = {
   "limits.get": { name, key: { description: "How these keys stand; repeated, or separated by commas" } },
+  "limits.waiting": oneKey,
   "limits.set": ofKey,
   "limits.reset": ofKey,
   "limits.release": oneKey,

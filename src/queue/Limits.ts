@@ -18,6 +18,7 @@ import type { TaskStore } from "../store/TaskStore.ts"
 import * as Breakers from "./Breakers.ts"
 import * as LimitViews from "./LimitViews.ts"
 import type { LimitChange, LimitDetail, LimitOptions, LimitPage, LimitView } from "./LimitViews.ts"
+import * as LimitWaiting from "./LimitWaiting.ts"
 import * as Pauses from "./Pauses.ts"
 import { checkPage, type PageOptions, sizeOf } from "./Queues.ts"
 
@@ -39,6 +40,11 @@ export interface Limits extends Breakers.Breakers {
    * ```
    */
   readonly limit: (name: string, keys?: ReadonlyArray<string>) => Effect.Effect<LimitDetail, LimitError>
+  /**
+   * How many due tasks have a key of a limit, and the first of them, as far as a look at 10,000 due tasks finds them. A limit without keys
+   * has the key `""`.
+   */
+  readonly waiting: (name: string, key: string) => Effect.Effect<LimitWaiting.LimitWaiting, LimitError>
   /**
    * Changes a limit, or that of one key, for all instances. What definitions say does not hold again until it is reset.
    *
@@ -216,6 +222,12 @@ export const make = (
         }),
         now: utc(at)
       }
+    }),
+    waiting: Effect.fnUntraced(function*(name, key) {
+      yield* Bounds.check("key", LimitRule.key, key)
+      const { id } = yield* find(name)
+      const found = yield* LimitWaiting.look(store, Gate.passOf(id, key))
+      return { limit: LimitRule.shownName(id), key, ...found, now: utc(yield* now) }
     }),
     setLimit: Effect.fnUntraced(function*(name, change) {
       yield* failing(LimitViews.refuseChange(change))

@@ -1,7 +1,7 @@
 /**
  * Where a running handler is now: the parts of it that have names, of its own fiber and of its children. Names are those of functions
  * made with `Effect.fn` and of spans; what has none is not seen, nor are the fibers of `Effect.all`, of races and of timeouts, which are
- * no children: the fiber that waits for them is. Nothing is kept for it while nobody asks.
+ * no children: the fiber that waits for them is. Nothing is kept for it between requests.
  */
 import { Context, type Fiber, Option, type References, type Tracer } from "effect"
 import { CurrentStep } from "../flow/StepRunner.ts"

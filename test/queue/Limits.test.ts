@@ -49,6 +49,13 @@ describe("limits", () => {
         assert.deepStrictEqual(limit.setting, { kind: "concurrency", max: 2 })
         assert.deepStrictEqual(keys.map(({ key, running }) => [key, running]), [["acme", 2], ["x", 0]])
         assert.deepStrictEqual(keys[0]!.holders, [handles[0]!.id, handles[1]!.id])
+        const { waiting } = yield* queue
+        const first = handles.slice(2).map(({ id }) => id)
+        assert.deepInclude(yield* waiting("sync:concurrency", "acme"), { count: 3, isComplete: true, looked: 3, first })
+        assert.deepInclude(yield* waiting("sync:concurrency", "x"), { count: 0, isComplete: true, first: [] })
+        assert.strictEqual((yield* Effect.flip(waiting("unknown", "x")))._tag, "LimitNotFound")
+        const wrong = yield* Effect.flip(waiting("sync:concurrency", "x".repeat(256)))
+        assert.include(wrong, { _tag: "InvalidOption", option: "key" })
         gate.open()
         yield* quiesce
         // no time has passed, and nothing polls without it

@@ -130,6 +130,35 @@ const show = Target.command("show", {
     ])
   )
 
+const waiting = Target.command("waiting", { name, key }, ({ json, key, name }) =>
+  Effect.gen(function*() {
+    const { api, ask } = yield* Target.Target
+    const query = { key: Option.getOrElse(key, () => "") }
+    const found = yield* ask(api.limits.waiting({ params: { name }, query }))
+    if (json) return yield* Screen.json(found)
+    const paint = yield* Screen.paint
+    const least = found.complete ? "" : "at least "
+    const what = nameText({ name: found.limit, key: found.key === "" ? null : found.key })
+    yield* Screen.line(`${paint.bold(what)}: ${least}${Words.counted(found.count, "due task")}`)
+    for (const id of found.first) yield* Screen.line(`  ${Screen.plain(id)}`)
+    if (found.count > found.first.length) {
+      yield* Screen.line(paint.dim(`  and ${Words.count(found.count - found.first.length)} that were made later`))
+    }
+    if (!found.complete) {
+      yield* Screen.line(
+        paint.dim(`Of the ${Words.count(found.looked)} due tasks that were made last; there are others.`)
+      )
+    }
+  })).pipe(
+    Command.withDescription(
+      "Count the due tasks with a key of a limit, and show the first of them. It looks at 10,000 due tasks at most"
+    ),
+    Command.withShortDescription("Count what waits with a key of a limit"),
+    Command.withExamples([
+      { command: "taskforge limits waiting sync:concurrency --key acme", description: "Who waits, and how many" }
+    ])
+  )
+
 const keyCells = (one: LimitKeyJson, { dim, warn }: Screen.Paint, now: number): ReadonlyArray<string> => [
   one.key === "" ? dim("(all)") : Screen.plain(one.key),
   Words.count(one.running),
@@ -251,5 +280,5 @@ const release = Target.command("release", {
 export const command = Command.make("limits").pipe(
   Command.withDescription("List, show and change limits: how many tasks run, how many start, and in which order"),
   Command.withShortDescription("Show and change limits"),
-  Command.withSubcommands([list, show, set, lift, reset, release])
+  Command.withSubcommands([list, show, waiting, set, lift, reset, release])
 )

@@ -5,29 +5,15 @@ import * as Bounds from "../../domain/Bounds.ts"
 import * as Cursor from "../../domain/Cursor.ts"
 import * as LimitRule from "../../domain/LimitRule.ts"
 import { TaskState } from "../../domain/TaskState.ts"
-import type { LimitChange, LimitDetail, LimitKey, LimitPage, LimitSetting, LimitView } from "../../queue/LimitViews.ts"
+import type { LimitChange, LimitDetail, LimitKey, LimitPage, LimitView } from "../../queue/LimitViews.ts"
 import type { PausedKey, PausedType } from "../../queue/Pauses.ts"
 import * as ApiErrors from "./ApiErrors.ts"
+import { LimitSettingJson, settingFromJson, settingJson } from "./LimitSettingJson.ts"
+import { LimitWaitingJson } from "./LimitWaitingJson.ts"
 import { NeededRole } from "./NeededRole.ts"
 import { NewPauseJson, pauseFields, pauseFromJson, PauseJson, pauseJson } from "./QueuesApi.ts"
 import { cursorText, listOf, MillisOrText, Name, PageSize, within } from "./RequestValues.ts"
 import { instant, Timestamp, timestamp } from "./TaskJson.ts"
-
-/** What a limit is. */
-export const LimitSettingJson = Schema.Union([
-  Schema.Struct({ kind: Schema.Literal("concurrency"), max: Schema.Int }),
-  Schema.Struct({
-    kind: Schema.Literal("rate"),
-    max: Schema.Finite.annotate({ description: "Tokens that a key gets in per_ms, evenly" }),
-    per_ms: Schema.Finite,
-    burst: Schema.Finite.annotate({ description: "Tokens that a key holds at most" })
-  }),
-  Schema.Struct({ kind: Schema.Literal("order"), on_failure: Schema.Literals(["block", "continue"]) }),
-  Schema.Struct({ kind: Schema.Literal("fair"), weight: Schema.Int }),
-  Schema.Struct({ kind: Schema.Literal("lifted") })
-]).annotate({ identifier: "LimitSetting" })
-
-type LimitSettingJson = typeof LimitSettingJson.Type
 
 const limit = {
   name: Schema.String,
@@ -157,6 +143,16 @@ export class LimitsApi extends HttpApiGroup.make("limits").add(
       "With what runs, how many tokens there are, and who blocks whom, for the keys that are asked for: 100 at most. Without " +
       "any, of those that have limits of their own, are paused or blocked."
   })),
+  HttpApiEndpoint.get("waiting", "/limits/:name/waiting", {
+    params,
+    query: oneKey,
+    success: LimitWaitingJson,
+    error: changing
+  }).annotate(NeededRole, "read").annotateMerge(OpenApi.annotations({
+    summary: "Count the tasks that wait with a key of a limit",
+    description:
+      "Those that are due, for whatever else they wait. It looks at 10000 due tasks at most: complete says whether these are all."
+  })),
   HttpApiEndpoint.put("set", "/limits/:name", {
     params,
     query: ofKey,
@@ -230,28 +226,6 @@ export class LimitsApi extends HttpApiGroup.make("limits").add(
     description: needsAdmin
   }))
 ).prefix("/api/v1") {}
-
-const settingJson = (setting: LimitSetting): LimitSettingJson => {
-  switch (setting.kind) {
-    case "rate":
-      return { kind: "rate", max: setting.max, per_ms: Duration.toMillis(setting.per), burst: setting.burst }
-    case "order":
-      return { kind: "order", on_failure: setting.onFailure }
-    default:
-      return setting
-  }
-}
-
-const settingFromJson = (setting: LimitSettingJson): LimitSetting => {
-  switch (setting.kind) {
-    case "rate":
-      return { kind: "rate", max: setting.max, per: Duration.millis(setting.per_ms), burst: setting.burst }
-    case "order":
-      return { kind: "order", onFailure: setting.on_failure }
-    default:
-      return setting
-  }
-}
 
 /** A limit on the wire. */
 export const limitJson = (

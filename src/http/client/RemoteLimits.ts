@@ -9,6 +9,7 @@ import * as LimitViews from "../../queue/LimitViews.ts"
 import * as Pauses from "../../queue/Pauses.ts"
 import * as Queues from "../../queue/Queues.ts"
 import * as LimitsApi from "../api/LimitsApi.ts"
+import { waitingFromJson } from "../api/LimitWaitingJson.ts"
 import { newPauseJson } from "../api/QueuesApi.ts"
 import type * as ApiClient from "./ApiClient.ts"
 import type { Sending } from "./Sending.ts"
@@ -50,6 +51,14 @@ export const make = (
           "read a limit",
           Effect.catchTag(api.get({ params: { name: given }, query }), "InvalidRequest", refusedOption)
         )
+      )
+    }),
+    waiting: Effect.fnUntraced(function*(given, key) {
+      yield* Bounds.check("name", name, given)
+      yield* Bounds.check("key", LimitRule.key, key)
+      const read = api.waiting({ params: { name: given }, query: { key } })
+      return waitingFromJson(
+        yield* again("read what waits for a limit", Effect.catchTag(read, "InvalidRequest", refusedOption))
       )
     }),
     setLimit: Effect.fnUntraced(function*(given, change) {
