@@ -3,7 +3,7 @@
  * import.meta.url)))`, where the module exports `handler`, made with `ThreadHandler.make`. The module is found whatever
  * ending it has: `.ts` from source, `.js` after a compiler, `.mjs` or `.cjs` in a bundle, where it is an entry of its own.
  */
-import { Effect } from "effect"
+import { Effect, References } from "effect"
 import * as LogLevels from "../domain/LogLevels.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import { Snoozed } from "../worker/Attempt.ts"
