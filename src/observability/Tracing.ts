@@ -84,6 +84,9 @@ export const spanOf = (text: string | null): Tracer.ExternalSpan | undefined => 
 /** Links of a span at most, as OpenTelemetry has it. */
 const maxLinks = 128
 
+/** When a span began, in milliseconds since the epoch. */
+export const startOf = ({ status }: Tracer.Span): number => Number(status.startTime / 1_000_000n)
+
 /** The spans of one attempt. */
 export class AttemptSpans {
   readonly whole: Tracer.Span

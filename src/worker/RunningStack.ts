@@ -5,6 +5,7 @@
  */
 import { Context, type Fiber, Option, type References, type Tracer } from "effect"
 import { CurrentStep } from "../flow/StepRunner.ts"
+import * as Tracing from "../observability/Tracing.ts"
 
 /** A part of a handler that has a name: a function made with `Effect.fn`, or what is in a span. */
 export interface Frame {
@@ -101,7 +102,7 @@ const framesOf = (
       name: name.slice(0, maxLength),
       calledAt: placeOf(frame),
       definedAt: definition === undefined ? null : placeOf(definition),
-      since: started === undefined ? null : Number(started.status.startTime / 1_000_000n)
+      since: started === undefined ? null : Tracing.startOf(started)
     })
     if (definition !== undefined) frame = definition
   }
