@@ -142,7 +142,16 @@ export type { Cause, Verdict, Verdicts } from "./explain/Verdict.ts"
 export type { GateReason, LastFailure, OfKey, PauseFacts } from "./explain/GateReasons.ts"
 export type { LogLine } from "./logs/LogLine.ts"
 export * as LogLevels from "./domain/LogLevels.ts"
-export type { LogLevelOptions, LogLevelSettings, SetLogLevel, UnsetLogLevels } from "./queue/LogLevels.ts"
+export type { LogLevels as ProcessLogLevels } from "./domain/LogLevels.ts"
+export type { LogModule } from "./domain/LogModule.ts"
+export type {
+  LogLevelOptions,
+  LogLevels as QueueLogLevels,
+  LogLevelSettings,
+  SetLogLevel,
+  UnsetLogLevels
+} from "./queue/LogLevels.ts"
+export type { FiberStack, FiberStacks, Frame as StackFrame, RunningStack } from "./worker/RunningStack.ts"
 export type { Level as LogLevelName, LoggedAttempt, LoggedLine } from "./logs/TaskLogs.ts"
 export type { Options as RetentionOptions } from "./maintenance/Pruner.ts"
 export type { Options as RescuerOptions } from "./maintenance/Rescuer.ts"

@@ -42,6 +42,7 @@ describe("a handler", () => {
         yield* reaches(id, "completed")
         const line = (yield* Logs).find(({ message }) => message === "mine")
         assert.deepStrictEqual(line?.annotations, {
+          module: "handlers:work",
           worker_id: "here/1",
           job_id: id,
           attempt: 1,
