@@ -12,6 +12,7 @@ import * as DeadLetters from "./commands/DeadLetters.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Enqueue from "./commands/Enqueue.ts"
 import * as Get from "./commands/Get.ts"
+import * as Init from "./commands/Init.ts"
 import * as Instances from "./commands/Instances.ts"
 import * as Keys from "./commands/Keys.ts"
 import * as Limits from "./commands/Limits.ts"
@@ -78,7 +79,10 @@ export const command = Command.make("taskforge").pipe(
         Schedules.command
       ]
     },
-    { group: "Run", commands: [Serve.serve, Work.work, Store.migrate, Store.check, Keys.command, Demo.command] }
+    {
+      group: "Run",
+      commands: [Init.command, Serve.serve, Work.work, Store.migrate, Store.check, Keys.command, Demo.command]
+    }
   ])
 )
 
