@@ -301,7 +301,9 @@ await withServer("the dashboard in a browser", Chromium.shared, (browser) => {
         yield* act(() => page.getByRole("link", { name: "Errors" }).click())
         yield* act(() => page.getByText(`${markup} m`).waitFor())
         yield* act(() => page.getByRole("link", { name: "MailFailed email" }).click())
-        yield* act(() => page.waitForURL(/type=email&tag=MailFailed&kind=error&text=mx%23.example.com\+answered\+%23/))
+        yield* act(() =>
+          page.waitForURL(/type=email&error_tag=MailFailed&kind=error&text=mx%23.example.com\+answered\+%23/)
+        )
         // Pauses a queue, for a reason that is shown
         yield* act(() => page.getByRole("link", { name: "Queues" }).click())
         yield* act(() => page.getByRole("button", { name: `Pause the queue default` }).click())
