@@ -16,7 +16,8 @@ const fault = ({ method, text }: Malformed, { body, head, status }: Answer): str
     ? "a server's error"
     : /\r\n(set-cookie|x:)/i.test(head)
     ? "an injected header"
-    : /node:internal|node_modules|\.[cm]?[jt]s:\d/.test(body)
+    // the document of the API shows an example of one, of a program in `app/src`
+    : /node:internal|node_modules|(?<!\bapp\/src\/\w+)\.[cm]?[jt]s:\d/.test(body)
     ? "a stack"
     : status >= 400 && method !== "HEAD" && !isTyped(head, body)
     ? "no typed error"
