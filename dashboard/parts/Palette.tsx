@@ -128,7 +128,7 @@ export const Palette = ({ pages }: { readonly pages: ReadonlyArray<Page> }) => {
           onKeyDown={onKeyDown}
         />
       </div>
-      <ul id={list} role="listbox" aria-label="Commands">
+      <ul id={list} role="listbox" tabIndex={-1} aria-label="Commands">
         {found.map((command, index) => (
           <li
             key={`${command.group} ${command.name}`}

@@ -107,7 +107,8 @@ export const SearchBar = ({ query }: { readonly query: Terms.Query }) => {
         }}
         onKeyDown={onKeyDown}
       />
-      <ul id={list} role="listbox" aria-label="What may come next" hidden={suggestions.length === 0}>
+      {/* a list that scrolls takes Tab in some browsers, and closes then: the focus would be nowhere */}
+      <ul id={list} role="listbox" tabIndex={-1} aria-label="What may come next" hidden={suggestions.length === 0}>
         {suggestions.map((suggestion, index) => (
           <li
             key={suggestion.text}
