@@ -3,7 +3,7 @@
  * health know that someone handles their types. A worker lives while it waits for tasks, while its claims hold, and for some time after
  * its last request. Several servers may tell of the same worker; what each says of it is kept as long as a lease.
  */
-import { type Clock, Effect } from "effect"
+import { type Clock, Effect, Latch } from "effect"
 import * as MonotonicClock from "../domain/MonotonicClock.ts"
 import { TooManyWorkers } from "../domain/RemoteErrors.ts"
 import type { Supervisor } from "../observability/Supervisor.ts"
@@ -61,6 +61,8 @@ export const start = Effect.fnUntraced(function*(options: {
 }) {
   const { clock, instances, keepForMs, supervisor } = options
   const known = new Map<string, Known>()
+  // Most servers never hear of one, and have nothing to tell
+  const some = Latch.makeUnsafe(false)
   const now = () => MonotonicClock.exactMillis(clock)
 
   const livesUntil = (worker: Known): number => {
@@ -75,6 +77,7 @@ export const start = Effect.fnUntraced(function*(options: {
       for (const [claim, held] of worker.held) if (held.until < at) worker.held.delete(claim)
       if (livesUntil(worker) < at) known.delete(instance)
     }
+    if (known.size === 0) some.closeUnsafe()
   }
 
   const beatOf = (id: string, { about, held, limits, queues, since, types }: Known, at: number): Beat => ({
@@ -103,7 +106,7 @@ export const start = Effect.fnUntraced(function*(options: {
   })
 
   yield* supervisor.loop("remote workers", tellAll, {
-    when: Effect.sleep(keepForMs / 3),
+    when: Effect.andThen(some.await, Effect.sleep(keepForMs / 3)),
     maxBackoff: keepForMs / 3
   })
 
@@ -120,6 +123,7 @@ export const start = Effect.fnUntraced(function*(options: {
       const isNews = before === undefined || before.about.slots !== about.slots || !isSame(before, works)
       Object.assign(worker, { about, ...works, seenAt: now() })
       known.set(instance, worker)
+      some.openUnsafe()
       // Others learn of it by the next round where the store does not answer
       return isNews ? Effect.ignore(tell(instance, worker)) : Effect.void
     })

@@ -77,7 +77,7 @@ describe("GET /api/v1/errors", () => {
         last_at: "1970-01-01T00:00:00.000Z"
       })
       assert.strictEqual(sum(by_column), 2)
-      const query = new URLSearchParams({ type, kind, tag, text: message })
+      const query = new URLSearchParams({ type, kind, error_tag: tag, text: message })
       const { tasks } = yield* decoded(TaskPageJson, get(`/api/v1/tasks?${query}`))
       assert.deepStrictEqual(tasks.map(({ id }) => id).toSorted(), ["one", "two"])
       assert.include(["one", "two"], latest)

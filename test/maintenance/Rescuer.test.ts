@@ -28,7 +28,7 @@ describe("the rescuer", () => {
         yield* pass("1 second")
         yield* reaches("orphan", "completed")
         const [line] = yield* Logs.matching(/lost its instance/)
-        assert.deepInclude(line, { level: "Warn", annotations: { job_id: "orphan" } })
+        assert.deepInclude(line, { level: "Warn", annotations: { module: "rescuer", job_id: "orphan" } })
         yield* engine.close
       })
     )

@@ -76,7 +76,7 @@ await withServer("Redis", Redis.find, async (server) => {
           yield* ApiKeys.revoke("b")
           assert.deepStrictEqual((yield* ApiKeys.list).map(({ id }) => id), ["a"])
         }).pipe(Effect.provide(storeOn(name)))
-        assert.strictEqual(yield* redis.send("HGET", `${root}:meta`, "version"), "12")
+        assert.strictEqual(yield* redis.send("HGET", `${root}:meta`, "version"), "13")
         assert.notInclude(yield* keys(root), "apikey")
         yield* Effect.provide(ApiKeys.list, storeOn(name))
       }))

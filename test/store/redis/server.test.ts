@@ -247,7 +247,7 @@ await withServer("a Redis of its own", Redis.installed, () => {
         yield* open({ headStart: "2 minutes", prefix: "elsewhere" })
         yield* Redis.command(server.url, "HSET", "{taskforge}:meta", "version", "1")
         yield* open({ headStart: "1 minute" })
-        assert.strictEqual(yield* Redis.command(server.url, "HGET", "{taskforge}:meta", "version"), "12")
+        assert.strictEqual(yield* Redis.command(server.url, "HGET", "{taskforge}:meta", "version"), "13")
         yield* Redis.command(server.url, "HSET", "{taskforge}:meta", "version", "99")
         const newer = yield* failureOf(open({ headStart: "1 minute" }))
         assert.instanceOf(newer, StoreIncompatible)
