@@ -89,6 +89,8 @@ export const withUnhurriedEngine = <A, E>(
   body: Effect.Effect<A, E, Services>
 ): Effect.Effect<A, E> =>
   withEngine({
+    // What is recorded every ten seconds would take most of the time of a test of a month
+    statistics: false,
     ...options,
     worker: { pollInterval: every, lease: Duration.toMillis(every) * 3, ...options.worker },
     rescuer: { interval: every, ...options.rescuer },
