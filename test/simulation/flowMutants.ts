@@ -149,7 +149,7 @@ export const flowMutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a takeover without a fence: an attempt runs steps before the record has its claim",
-    noticedAt: 568,
+    noticedAt: 585,
     sends: withoutTakeovers
   },
   {

@@ -144,7 +144,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "refusal shared: whatever came in one batch with the culprit fails with it",
-    noticedAt: 209,
+    noticedAt: 1550,
     engine: but((store) => ({
       settle: (settlements) =>
         Effect.catchIf(
@@ -167,7 +167,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "heartbeat not fenced: it prolongs whatever claim the task has now",
-    noticedAt: 530,
+    noticedAt: 568,
     store: but((store) => ({
       extend: (refs, leaseForMs) =>
         Effect.flatMap(
@@ -269,7 +269,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonce ignored",
-    noticedAt: 82,
+    noticedAt: 100,
     store: (store) => {
       let nonce = 0
       return { ...store, claim: (request) => store.claim({ ...request, nonce: ++nonce }) }
@@ -464,7 +464,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "nonces of puts forgotten at once",
-    noticedAt: 262,
+    noticedAt: 283,
     records: (store) => ({
       ...store,
       due: (kind, limit) =>
@@ -512,7 +512,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "tasks are stored once more where what was written together is repeated",
-    noticedAt: 461,
+    noticedAt: 488,
     records: (store) => {
       const seen = new Set<string>()
       return {

@@ -32,7 +32,7 @@ const movedBy = (everies: number) => (change: Change): Change => {
 export const scheduleMutants: ReadonlyArray<Mutant> = [
   {
     name: "ticks without a fence: what another instance has made is made again",
-    noticedAt: 31241,
+    noticedAt: 31_451,
     sends: writing((store, changes, tasks) =>
       Effect.map(
         Effect.orDie(store.get("schedule", changes.map(({ id }) => id))),
