@@ -269,7 +269,8 @@ const tags = (schema: string): ReadonlyArray<string> => [
   `ALTER TABLE ${schema}.task ADD COLUMN IF NOT EXISTS tags text`
 ]
 
-const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
+/** What makes each layout of the one before. */
+export const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   first,
   Events.tables,
   RateLimits.table,
@@ -333,6 +334,26 @@ const migrations: ReadonlyArray<(schema: string) => ReadonlyArray<string>> = [
   (schema) => [Edges.tellFunction(schema)],
   tags
 ]
+
+/** A function with what it takes: one that is made again replaces the one before. */
+const functionIn = (statement: string): string | undefined =>
+  /^\s*CREATE OR REPLACE FUNCTION\s+([^]*?\))\s*(?:RETURNS|LANGUAGE)\b/.exec(statement)?.[1]?.replaceAll(/\s+/g, " ")
+
+/**
+ * What brings a schema from a layout to the latest one. Nothing uses a function while layouts change, so one that a later layout makes
+ * again is made once: of a new schema's functions, these are two of three.
+ */
+export const statementsFrom = (version: number, schema: string): ReadonlyArray<string> => {
+  const made = new Set<string>()
+  const needed: Array<string> = []
+  for (const statement of migrations.slice(version).flatMap((migration) => migration(schema)).toReversed()) {
+    const name = functionIn(statement)
+    if (name !== undefined && made.has(name)) continue
+    if (name !== undefined) made.add(name)
+    needed.push(statement)
+  }
+  return needed.toReversed()
+}
 
 /** Whether a table or sequence of a schema is the store's own; applications may have theirs next to it. */
 export const isOwn = (schema: string): (name: string) => boolean => {
@@ -403,9 +424,7 @@ export const migrate = Effect.fnUntraced(function*(
       yield* query("migrate", `CREATE TABLE ${schema}.layout (version integer NOT NULL)`)
       yield* query("migrate", `INSERT INTO ${schema}.layout VALUES (0)`)
     }
-    for (const migration of migrations.slice(found.version)) {
-      for (const statement of migration(schema)) yield* query("migrate", statement)
-    }
+    for (const statement of statementsFrom(found.version, schema)) yield* query("migrate", statement)
     yield* query("migrate", `UPDATE ${schema}.layout SET version = ${latest}`)
   })
   yield* patient.transaction("migrate", all).pipe(

@@ -17,7 +17,8 @@ export const connect = async (
   prepare: (redis: Redis["Service"], root: string) => Effect.Effect<void> = () => Effect.void
 ) => {
   const scope = Scope.makeUnsafe()
-  const redis = await Effect.runPromise(Scope.provide(Connection.make({ url, answerWithinMs: 5000 }), scope))
+  // How quick the machine is decides nothing
+  const redis = await Effect.runPromise(Scope.provide(Connection.make({ url, answerWithinMs: 60_000 }), scope))
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
   let root = ""
