@@ -9,6 +9,8 @@ const longest = [
   "test/chaos/postgres.test.ts",
   "test/store/postgres.test.ts",
   "test/browser/dashboard.test.ts",
+  "test/site",
+  "test/browser/conditions.test.ts",
   "test/simulation/mutants.test.ts",
   "test/store/postgres/statistics.test.ts",
   "test/package",
