@@ -66,6 +66,7 @@ const table: ImportTable = {
     "Task.ts": [...contracts, "Breaker.ts", "Limit.ts", "TaskOptions.ts", "Unique.ts", "queue", "schedule", "worker"],
     "TaskOptions.ts": ["domain", "Breaker.ts", "Limit.ts", "Unique.ts"],
     "threads": ["domain", "flow", "logs", "worker"],
+    "import": ["domain", "store/redis"],
     "check": [...contracts, "flow", "queue", "schedule"],
     "engine": [...contracts, ...drivers, ...loops],
     "workflow": [...contracts, "flow", "queue", "Task.ts", "worker"],
@@ -81,7 +82,7 @@ const table: ImportTable = {
     "dashboard": ["http/api"],
     "http": [...library, "access", "dashboard", "handlers", "http/api", "store/memory"],
     "server": [...library, ...drivers, "access", "config", ...work, "http/api", "http"],
-    "cli": [...library, ...drivers, "access", "check", "config", ...work, "http/api", "http", "server"],
+    "cli": [...library, ...drivers, "access", "check", "config", "import", ...work, "http/api", "http", "server"],
     "index.ts": [...library, "access", "store/memory", "threads"],
     "main.ts": ["server"]
   },

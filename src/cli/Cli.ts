@@ -12,6 +12,7 @@ import * as DeadLetters from "./commands/DeadLetters.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Enqueue from "./commands/Enqueue.ts"
 import * as Get from "./commands/Get.ts"
+import * as Import from "./commands/Import.ts"
 import * as Init from "./commands/Init.ts"
 import * as Instances from "./commands/Instances.ts"
 import * as Keys from "./commands/Keys.ts"
@@ -81,7 +82,16 @@ export const command = Command.make("taskforge").pipe(
     },
     {
       group: "Run",
-      commands: [Init.command, Serve.serve, Work.work, Store.migrate, Store.check, Keys.command, Demo.command]
+      commands: [
+        Init.command,
+        Serve.serve,
+        Work.work,
+        Import.command,
+        Store.migrate,
+        Store.check,
+        Keys.command,
+        Demo.command
+      ]
     }
   ])
 )

@@ -8,6 +8,7 @@ import * as StoreUrl from "../config/StoreUrl.ts"
 import type { StoreError } from "../domain/Errors.ts"
 import { quoted } from "../domain/Quoting.ts"
 import * as Redaction from "../domain/Redaction.ts"
+import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import * as Engine from "../engine/Engine.ts"
 import { EventFeed } from "../events/EventFeed.ts"
 import * as Handlers from "../handlers/index.ts"
@@ -72,10 +73,14 @@ export const command = <const Name extends string, const Config extends Command.
     return on(given, Effect.suspend(() => work(given)))
   })
 
-/** Does something on the target that is given. */
-export const on = <A, E, R>(given: Given, work: Effect.Effect<A, E, R>) =>
+/** Does something on the target that is given. A store knows the task types that ship with it, and these `definitions`. */
+export const on = <A, E, R>(
+  given: Given,
+  work: Effect.Effect<A, E, R>,
+  definitions: ReadonlyArray<AnyTaskDefinition> = []
+) =>
   Effect.scoped(
-    Effect.flatMap(Layer.build(layer(given)), (context) =>
+    Effect.flatMap(Layer.build(layer(given, definitions)), (context) =>
       Effect.provideContext(Effect.catchDefect(work, unreachable), context))
   )
 
@@ -91,7 +96,7 @@ const unreachable = (defect: unknown): Effect.Effect<never, Failure> => {
   )
 }
 
-const layer = (given: Given): Layer.Layer<Target, Failure> =>
+const layer = (given: Given, definitions: ReadonlyArray<AnyTaskDefinition>): Layer.Layer<Target, Failure> =>
   Layer.unwrap(Effect.gen(function*() {
     const storeUrl = Option.getOrUndefined(given.store)
     const serverUrl = Option.getOrUndefined(given.server)
@@ -101,7 +106,7 @@ const layer = (given: Given): Layer.Layer<Target, Failure> =>
         "Name the server to ask it, or the store to work on it without a server."
       )
     }
-    return storeUrl === undefined ? yield* overHttp(serverUrl, given.apiKey) : yield* onStore(storeUrl)
+    return storeUrl === undefined ? yield* overHttp(serverUrl, given.apiKey) : yield* onStore(storeUrl, definitions)
   }))
 
 const overHttp = Effect.fnUntraced(function*(given: string | undefined, givenKey: Given["apiKey"]) {
@@ -128,11 +133,13 @@ const overHttp = Effect.fnUntraced(function*(given: string | undefined, givenKey
 const withScheme = (url: string): string =>
   /^(localhost|\[[\da-f:.]+\]|[\w-]+(\.[\w-]+)+|[\w-]+(?=:\d))(:\d+)?(\/|$)/i.test(url) ? `http://${url}` : url
 
-const onStore = Effect.fnUntraced(function*(url: string) {
+const onStore = Effect.fnUntraced(function*(url: string, own: ReadonlyArray<AnyTaskDefinition>) {
+  const types = new Set(own.map(({ type }) => type))
+  const shipped = Handlers.definitions.filter(({ type }) => !types.has(type))
   const { name, settings } = yield* storeOf(Option.some(url), false)
   return Layer.unwrap(Effect.map(TaskQueue, ({ operations }) => make(name, { url: localUrl }, operations.goOn))).pipe(
     Layer.provide(localClient),
-    Layer.provide(TaskCatalog.layer(Handlers.definitions)),
+    Layer.provide(TaskCatalog.layer([...shipped, ...own])),
     Layer.provide(Engine.layerProducer({ queue: { maxRetries: settings.retryAttempts } })),
     Layer.provide(SelectedStore.layer(settings)),
     Layer.catchCause((cause) => Layer.effect(Target, Effect.fail(failureToOpen(cause, name))))

@@ -13,6 +13,7 @@ export interface Retired {
 }
 
 const columns = "columns of databases keep their names"
+const others = "other queues have workers"
 const outside = "programs outside of the engine, which claim over HTTP"
 const threads = "worker threads, of which Node's and Effect's names speak"
 
@@ -38,6 +39,8 @@ export const inSources: ReadonlyArray<Retired> = [
     except: {
       "threads/": threads,
       "remote/": outside,
+      "import/": others,
+      "cli/commands/Import.ts": others,
       "domain/RemoteErrors.ts": outside,
       "http/api/ClaimsApi.ts": outside,
       "http/ClaimHandlers.ts": outside,
@@ -106,6 +109,7 @@ export const inPages: ReadonlyArray<Retired> = [
     except: {
       "docs/api.md": "fields of earlier designs",
       "docs/workers.md": outside,
+      "docs/moving/": others,
       "README.md": "links to that page",
       "docs/CHANGELOG.md": "tells of every time",
       "docs/architecture.md": "has the table of words",
