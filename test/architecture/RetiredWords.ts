@@ -110,6 +110,7 @@ export const inPages: ReadonlyArray<Retired> = [
       "docs/api.md": "fields of earlier designs",
       "docs/workers.md": outside,
       "docs/moving/": others,
+      "docs/patterns.md": "names of classic patterns",
       "README.md": "links to that page",
       "docs/CHANGELOG.md": "tells of every time",
       "docs/architecture.md": "has the table of words",

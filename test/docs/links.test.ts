@@ -75,7 +75,9 @@ describe("the links of the pages", () => {
       const line = lineOf(anchor)
       return line === undefined ? [] : [{ page, path, line, name: text.slice(1, -1) }]
     })
-    const onPage = links.filter(({ page, path }) => page === "docs/effect.md" && path.startsWith("src/"))
+    const onPage = links.filter(({ page, path }) =>
+      ["docs/effect.md", "docs/patterns.md"].includes(page) && path.startsWith("src/")
+    )
     assert.lengthOf(toLines, onPage.length)
     const lost = toLines.flatMap(({ line, name, page, path }) => {
       const places = readFileSync(join(root, path), "utf8").split("\n").flatMap((text, index) =>
