@@ -235,7 +235,7 @@ const readsWallClock = new RegExp(
     "events/RecordedStore",
     "flow/Steps",
     "handlers/(?:Cleanup|Webhook|files/AtomicFile|outbound/OutboundClient)",
-    "http/SystemStatus",
+    "http/(?:Probes|SystemStatus)",
     "observability/(?:Supervisor|Tracing)",
     "remote/RemoteClaims",
     "store/(?:WriteHealth|memory/(?:Events|MemoryStore|Records)|sqlite/(?:Instances|SqliteStore|Writer))",

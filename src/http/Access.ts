@@ -50,6 +50,7 @@ export const layer = (
       const guarded = <E, R>(route: HttpRouter.Route<E, R>): HttpRouter.Route<E, R> => {
         const known = declared.get(`${route.method} ${route.path}`)
         if (known === undefined) throw new Error(`Nothing says who may use ${route.method} ${route.path}`)
+        if (known.isProbe === true) return route
         const answer = limited(route.handler)
         const handler = Effect.withFiber<HttpServerResponse.HttpServerResponse, E, R>((fiber) => {
           const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)

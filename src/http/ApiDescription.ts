@@ -194,7 +194,10 @@ const errorSchema = {
 }
 
 /** Open to every client, whatever keys there are. */
-const isPublic = (path: string): boolean => path === "/health" || path === "/api/v1/health"
+const isPublic = (path: string): boolean => path === "/health" || path === "/api/v1/health" || isProbe(path)
+
+/** No limit of requests counts it. */
+const isProbe = (path: string): boolean => path.startsWith("/health/")
 
 /**
  * Adds to a document, in place, what it says beyond the definitions: keys, the errors around endpoints, and examples.
@@ -223,6 +226,7 @@ const complete = (path: string, operation: Operation): void => {
   for (const content of Object.values(operation.requestBody?.content ?? {})) give(content, own["request"])
   for (const [status, { about, examples }] of Object.entries(ApiTexts.ofErrors)) {
     if (isPublic(path) && (status === "401" || status === "403")) continue
+    if (isProbe(path) && status === "429") continue
     operation.responses[status] ??= {
       description: about,
       content: { "application/json": { schema: errorSchema as SchemaObject, example: examples[0] } }
@@ -231,7 +235,7 @@ const complete = (path: string, operation: Operation): void => {
   for (const [status, response] of Object.entries(operation.responses)) {
     const { content = {} } = response
     if (isNameOfSchema.test(response.description)) {
-      response.description = { ...meanings, ...(isPublic(path) ? ofHealth : {}) }[status] ?? response.description
+      response.description = { ...meanings, ...meaningsOf[path] }[status] ?? response.description
     }
     const json = content["application/json"]
     if (json !== undefined && json.example === undefined) give(json, own[status])
@@ -259,6 +263,14 @@ const meanings: Readonly<Record<string, string>> = {
 const ofHealth: typeof meanings = {
   200: "All parts work",
   503: "Some part does not work; troubles names it, for callers with a key where there are keys"
+}
+
+/** By path, where a status means something else. */
+const meaningsOf: Readonly<Record<string, typeof meanings>> = {
+  "/health": ofHealth,
+  "/api/v1/health": ofHealth,
+  "/health/live": { 200: "The process lives" },
+  "/health/ready": { 200: "Requests are taken", 503: "Requests should go to another instance; reason says why" }
 }
 
 /** OpenAPI has no words for a WebSocket: its answers are those of the handshake. */

@@ -20,15 +20,20 @@ export interface Options {
   readonly perKey?: Rate | undefined
 }
 
-/** Limits requests by their address: to be put before the check of keys, so that guessing them is limited too. */
+/**
+ * Limits requests by their address: to be put before the check of keys, so that guessing them is limited too. Probes pass: they
+ * may come from the address of a busy client, and counting them would ask a store that may be away.
+ */
 export const layerPerAddress = (
-  rate: Rate | undefined
+  rate: Rate | undefined,
+  probes: ReadonlySet<string>
 ): Layer.Layer<never, never, HttpRouter.HttpRouter | RateLimiter.RateLimiterStore> =>
   HttpRouter.use(Effect.fnUntraced(function*(router) {
     if (rate === undefined) return
     yield* router.addGlobalMiddleware(
       yield* limiting(rate, (fiber) => {
         const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
+        if (probes.has(request.url.split("?", 1)[0]!)) return undefined
         return `address:${network(Option.getOrElse(request.remoteAddress, () => "unknown"))}`
       })
     )

@@ -138,9 +138,11 @@ const guardedRouter = (
     perKey: rateLimits.perKey
   }).pipe(Layer.provide(OlderRoutes.layerAliases))
 
+const probes = new Set(routesOf(ServedApi).filter(({ isProbe }) => isProbe).map(({ path }) => path))
+
 /** What a request passes on its way to the router; the last one provided here is the first that it meets. */
 const gates = ({ allowedOrigins = [], logRequests = false, rateLimits = {}, trustedProxies = [] }: Options) =>
-  RateLimits.layerPerAddress(rateLimits.perAddress).pipe(
+  RateLimits.layerPerAddress(rateLimits.perAddress, probes).pipe(
     Layer.provide(crossOrigin(allowedOrigins)),
     Layer.provide(RequestBoundary.layer(logRequests)),
     Layer.provide(forwardedFor(trustedProxies))

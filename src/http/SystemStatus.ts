@@ -18,9 +18,11 @@ import { Notifier } from "../store/Notifier.ts"
 import { type Stranded, TaskStore } from "../store/TaskStore.ts"
 import { WorkerPool } from "../worker/WorkerPool.ts"
 import { Api } from "./api/Api.ts"
+import type { LiveJson, ReadinessJson } from "./api/ProbesApi.ts"
 import type { HealthJson, MeJson, StatsJson, WorkersJson } from "./api/SystemApi.ts"
 import * as SystemApi from "./api/SystemApi.ts"
 import { timestamp } from "./api/TaskJson.ts"
+import * as Probes from "./Probes.ts"
 import { CurrentVisitor, keyOf } from "./Visitor.ts"
 
 /** How long the store may take to answer before health is red. */
@@ -45,6 +47,8 @@ export const TraceUrl: Context.Reference<string | undefined> = Context.Reference
 /** Answers about the running system. */
 export class SystemStatus extends Context.Service<SystemStatus, {
   readonly health: Effect.Effect<HealthJson>
+  readonly live: Effect.Effect<LiveJson>
+  readonly ready: Effect.Effect<ReadinessJson>
   readonly stats: Effect.Effect<typeof StatsJson.Type, StoreError>
   /** Who asks. A caller without a key that got this far needs none. */
   readonly me: Effect.Effect<typeof MeJson.Type>
@@ -132,6 +136,11 @@ export class SystemStatus extends Context.Service<SystemStatus, {
           : { status: "unhealthy" as const, ...facts }
       })
 
+      const silentSince = yield* Probes.shared(
+        clock,
+        Effect.map(counts, () => Option.fromUndefinedOr(silence?.since))
+      )
+
       const time_zone = DateTime.zoneToString(DateTime.zoneMakeLocal())
       const traceUrl = yield* TraceUrl
       const me = Effect.gen(function*() {
@@ -175,6 +184,8 @@ export class SystemStatus extends Context.Service<SystemStatus, {
 
       return SystemStatus.of({
         health,
+        live: Probes.live(clock),
+        ready: Probes.ready(clock, yield* Probes.Stopping, silentSince),
         stats,
         me,
         workers,
@@ -207,6 +218,8 @@ export const endpoints = HttpApiBuilder.group(
     return handlers.handleAll({
       health: () => health,
       healthV1: () => health,
+      live: () => status.live,
+      ready: () => status.ready,
       stats: () => status.stats,
       me: () => status.me,
       workers: () => status.workers

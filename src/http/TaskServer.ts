@@ -3,7 +3,7 @@
  * then a moment for the answers on their way.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Duration, Effect, Layer } from "effect"
+import { DateTime, Duration, Effect, Layer } from "effect"
 import { HttpMiddleware, HttpServer, type HttpServerError } from "effect/http"
 import { createServer, type ServerOptions } from "node:http"
 import type { StoreError } from "../domain/Errors.ts"
@@ -11,6 +11,7 @@ import * as LogModule from "../domain/LogModule.ts"
 import { EventFeed } from "../events/EventFeed.ts"
 import { RemoteClaims } from "../remote/RemoteClaims.ts"
 import * as Connections from "./Connections.ts"
+import { Stopping } from "./Probes.ts"
 import type * as Routes from "./Routes.ts"
 import * as TaskRoutes from "./TaskRoutes.ts"
 
@@ -100,6 +101,7 @@ export const layer = (
     return stop(farewell).pipe(
       Layer.provideMerge(serve({ ...options, allowedHosts: [...options.allowedHosts ?? [], listen.host] }, listening)),
       LogModule.layerWithin("http"),
+      Layer.provide(Layer.sync(Stopping, () => ({ since: undefined }))),
       Layer.provide(TaskRoutes.services(options.maxBodyBytes)),
       Layer.provide(probesUntraced)
     )
@@ -129,7 +131,13 @@ const stop = (farewell: Effect.Effect<void>) =>
     Effect.gen(function*() {
       const feed = yield* EventFeed
       const remote = yield* RemoteClaims
+      const stopping = yield* Stopping
+      const begin = Effect.map(DateTime.now, (now) => {
+        stopping.since = now
+      })
       // Those that wait for tasks ask another server
-      yield* Effect.addFinalizer(() => Effect.andThen(remote.close, Effect.andThen(farewell, feed.close)))
+      yield* Effect.addFinalizer(() =>
+        begin.pipe(Effect.andThen(remote.close), Effect.andThen(farewell), Effect.andThen(feed.close))
+      )
     })
   )

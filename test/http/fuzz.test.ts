@@ -107,7 +107,9 @@ describe("a server that is sent what no client should send", () => {
       const answers = yield* Effect.promise(() => sendAll(portOf(server), requests))
       const faults = requests.flatMap((request, place) => {
         const answer = answers[place]!
-        const isPublic = /^\w+ \/(?:docs|openapi\.json|health|api\/v1\/health)?(?:[?#][^ ]*)? /.test(request.text)
+        const isPublic = /^\w+ \/(?:docs|openapi\.json|health(?:\/live|\/ready)?|api\/v1\/health)?(?:[?#][^ ]*)? /.test(
+          request.text
+        )
         const got = answer.status < 400 && !isPublic
           ? `let in: ${answer.status} to ${JSON.stringify(request.text.slice(0, 300))}`
           : fault(request, answer)

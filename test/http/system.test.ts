@@ -383,6 +383,8 @@ describe("the pages", () => {
         "/api/v1/types/{type}/resume",
         "/api/v1/workers",
         "/health",
+        "/health/live",
+        "/health/ready",
         "/jobs",
         "/stats",
         "/status/{id}",

@@ -14,6 +14,14 @@ export class TakesKeyInQuery extends Context.Reference<boolean>("taskforge/http/
   defaultValue: () => false
 }) {}
 
+/**
+ * The annotation of an endpoint that is answered without a look at who asks or at how often, as either would ask the store:
+ * for probes, which must be true while that is away.
+ */
+export class IsProbe extends Context.Reference<boolean>("taskforge/http/api/IsProbe", {
+  defaultValue: () => false
+}) {}
+
 /** What the gate knows about one route. */
 export interface GuardedRoute {
   readonly method: string
@@ -21,6 +29,7 @@ export interface GuardedRoute {
   readonly path: string
   readonly needed: Needed
   readonly takesKeyInQuery?: boolean | undefined
+  readonly isProbe?: boolean | undefined
 }
 
 /** A page that is open to every client. */
@@ -36,7 +45,13 @@ export const routesOf = <Id extends string, Groups extends HttpApiGroup.Constrai
     onEndpoint: ({ endpoint: { annotations, method, name, path } }) => {
       const needed = Context.getOrUndefined(annotations, NeededRole)
       if (needed === undefined) throw new Error(`The endpoint ${name} (${method} ${path}) names no role`)
-      routes.push({ method, path, needed, takesKeyInQuery: Context.get(annotations, TakesKeyInQuery) })
+      routes.push({
+        method,
+        path,
+        needed,
+        takesKeyInQuery: Context.get(annotations, TakesKeyInQuery),
+        isProbe: Context.get(annotations, IsProbe)
+      })
     }
   })
   return routes

@@ -10,6 +10,7 @@ import type { SlotView } from "../../worker/SlotView.ts"
 import * as ApiErrors from "./ApiErrors.ts"
 import { LevelsJson } from "./LogLevelsApi.ts"
 import { NeededRole } from "./NeededRole.ts"
+import * as ProbesApi from "./ProbesApi.ts"
 import { instant, Timestamp, timestamp } from "./TaskJson.ts"
 import { causes } from "./VerdictJson.ts"
 
@@ -200,6 +201,8 @@ export class SystemApi extends HttpApiGroup.make("system").add(
     ),
   HttpApiEndpoint.get("healthV1", "/api/v1/health", { success: answersOfHealth }).annotate(NeededRole, "public")
     .annotate(OpenApi.Summary, "The same as /health"),
+  ProbesApi.live,
+  ProbesApi.ready,
   HttpApiEndpoint.get("me", "/api/v1/me", { success: MeJson })
     .annotate(NeededRole, "read")
     .annotate(OpenApi.Summary, "Who asks, and whom: the role of the caller, and the server's version and time zone"),
