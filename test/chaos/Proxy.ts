@@ -16,6 +16,8 @@ export interface Proxy {
   readonly forget: Effect.Effect<void>
   /** Forgets the connections there are, and any new one as well: packets go nowhere. */
   readonly blackHole: Effect.Effect<void>
+  /** Accepts and keeps connections and passes nothing on. What was sent until then arrives once it heals. */
+  readonly hold: Effect.Effect<void>
   /** Resets every connection; new ones work. */
   readonly reset: Effect.Effect<void>
   /** Resets every connection, and each new one at once. */
@@ -38,7 +40,7 @@ export const make = (target: number): Effect.Effect<Proxy, never, Scope.Scope> =
     const now = {
       target,
       delayMs: 0,
-      mode: "pass" as "pass" | "blackHole" | "refuse",
+      mode: "pass" as "pass" | "blackHole" | "hold" | "refuse",
       lastWords: undefined as string | undefined
     }
 
@@ -75,6 +77,11 @@ export const make = (target: number): Effect.Effect<Proxy, never, Scope.Scope> =
       links.add(link)
       pump(link, client, server)
       pump(link, server, client)
+      if (now.mode === "hold") holdBack(link)
+    }
+
+    const holdBack = ({ sockets }: Link) => {
+      for (const socket of sockets) socket.pause()
     }
 
     const forgetAll = () => {
@@ -99,6 +106,7 @@ export const make = (target: number): Effect.Effect<Proxy, never, Scope.Scope> =
         now.delayMs = 0
         now.mode = "pass"
         now.lastWords = undefined
+        for (const { sockets } of links) for (const socket of sockets) socket.resume()
       }),
       delay: (ms) =>
         set(() => {
@@ -108,6 +116,10 @@ export const make = (target: number): Effect.Effect<Proxy, never, Scope.Scope> =
       blackHole: set(() => {
         now.mode = "blackHole"
         forgetAll()
+      }),
+      hold: set(() => {
+        now.mode = "hold"
+        for (const link of links) holdBack(link)
       }),
       reset: set(resetAll),
       refuse: set(() => {
