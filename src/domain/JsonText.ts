@@ -33,7 +33,7 @@ const prove = (text: string, maxBytes: number): Exit.Exit<string, Schema.SchemaE
     return unfit(`Expected JSON that is nested ${maxDepth} levels deep at most`)
   }
   if (text.length * maxBytesPerCharacter > maxBytes) {
-    const bytes = Buffer.byteLength(text)
+    const bytes = bytesOf(text)
     if (bytes > maxBytes) {
       const advice = "No setting changes that: keep large data elsewhere, and say where it is"
       return unfit(`Expected a JSON text of at most ${maxBytes} bytes, got ${bytes}. ${advice}`)
@@ -41,6 +41,9 @@ const prove = (text: string, maxBytes: number): Exit.Exit<string, Schema.SchemaE
   }
   return Exit.succeed(text)
 }
+
+/** The bytes of a text in UTF-8, also where there is no `Buffer`, as in a browser. */
+export const bytesOf = (text: string): number => new TextEncoder().encode(text).byteLength
 
 /** An exit of code that belongs to others, such as an encoder: what it throws is a failure like any other. */
 export const guarded = <A>(encoding: () => Exit.Exit<A, Schema.SchemaError>): Exit.Exit<A, Schema.SchemaError> => {

@@ -28,7 +28,8 @@ import * as StoreWatch from "../maintenance/StoreWatch.ts"
 import * as Waker from "../maintenance/Waker.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { CurrentTally, Tally } from "../observability/Tally.ts"
-import * as Queue from "../queue/TaskQueue.ts"
+import * as LocalTaskQueue from "../queue/LocalTaskQueue.ts"
+import type { TaskQueue } from "../queue/TaskQueue.ts"
 import { RemoteClaims } from "../remote/RemoteClaims.ts"
 import * as Declared from "../schedule/Declared.ts"
 import { defaultsOf, Schedules } from "../schedule/Schedules.ts"
@@ -50,7 +51,7 @@ import * as PooledRandom from "./PooledRandom.ts"
 export interface Options {
   /** This process among all that share the store. Default: a random name. */
   readonly instance?: string | undefined
-  readonly queue?: Queue.Options | undefined
+  readonly queue?: LocalTaskQueue.Options | undefined
   readonly worker?: Omit<Pool.Options, keyof typeof Pool.ofEngine> | undefined
   readonly rescuer?: Omit<Rescuer.Options, "lease"> | undefined
   readonly retention?: Pruner.Options | undefined
@@ -83,7 +84,7 @@ const names: Bounds.Names<Options> = {
   schedules: 1,
   shutdown: 1
 }
-const queueNames: Bounds.Names<Queue.Options> = { limits: 1, maxRetries: 1, pollInterval: 1 }
+const queueNames: Bounds.Names<LocalTaskQueue.Options> = { limits: 1, maxRetries: 1, pollInterval: 1 }
 const workerNames: Bounds.Names<NonNullable<Options["worker"]>> = {
   concurrency: 1,
   minConcurrency: 1,
@@ -147,13 +148,13 @@ const remote = ({ queue, retention, ...options }: Options) =>
 export const layerProducer = (
   options: Options = {}
 ): Layer.Layer<
-  Queue.TaskQueue | Schedules | Signals | Statistics | Supervisor | RemoteClaims | Pool.WorkerPool,
+  TaskQueue | Schedules | Signals | Statistics | Supervisor | RemoteClaims | Pool.WorkerPool,
   never,
   TaskStore | RecordStore | Notifier | InstanceStore | EventLog
 > => {
   demandNames(options)
   return Layer.mergeAll(
-    layerWithin("queue")(Queue.TaskQueue.layer(options.queue)),
+    layerWithin("queue")(LocalTaskQueue.layer(options.queue)),
     layerWithin("schedules")(Schedules.layer(options.queue)),
     Signals.layer,
     Statistics.layer,
@@ -220,7 +221,7 @@ export const layer = <E, R>(
     Layer.provide(handlers),
     Layer.provideMerge(
       Layer.mergeAll(
-        layerWithin("queue")(Queue.TaskQueue.layer(options.queue)),
+        layerWithin("queue")(LocalTaskQueue.layer(options.queue)),
         layerWithin("schedules")(Schedules.layer(options.queue)),
         Signals.layer,
         Statistics.layer,

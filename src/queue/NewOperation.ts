@@ -2,6 +2,7 @@
 import { type DateTime, Duration, Effect } from "effect"
 import * as Bounds from "../domain/Bounds.ts"
 import { InvalidOption } from "../domain/Errors.ts"
+import * as JsonText from "../domain/JsonText.ts"
 import { Action } from "../domain/Operation.ts"
 import * as Priority from "../domain/Priority.ts"
 import * as Records from "../operation/OperationRecords.ts"
@@ -67,7 +68,7 @@ const actions: Bounds.Bound<string> = {
 
 const filterSize: Bounds.Bound<TaskFilter.TaskFilter> = {
   expected: `at most ${maxFilterBytes} bytes as JSON`,
-  accepts: (filter) => Buffer.byteLength(JSON.stringify(filter)) <= maxFilterBytes
+  accepts: (filter) => JsonText.bytesOf(JSON.stringify(filter)) <= maxFilterBytes
 }
 
 const ids: Bounds.Bound<string> = {

@@ -10,7 +10,7 @@ import { Steps } from "../flow/Steps.ts"
 import type { AttemptSpans } from "../observability/Tracing.ts"
 import { AttemptBreakers, type BreakerHost } from "./AttemptBreakers.ts"
 import { AttemptLimits, type LimitHost } from "./AttemptLimits.ts"
-import type { Gathering } from "./Gathering.ts"
+import { Gathered, type Gathering } from "./Gathering.ts"
 import * as RunningStack from "./RunningStack.ts"
 import type { HandlerContext } from "./TaskContext.ts"
 
@@ -59,7 +59,7 @@ export type EarlyCompletion = "none" | "written" | "doubted" | "final"
 const none = {}
 
 /** One running attempt: the claimed task, the fiber that runs it, and what is known about its end. */
-export class Attempt implements HandlerContext<any> {
+export class Attempt extends Gathered implements HandlerContext<any> {
   readonly task: ClaimedTask
   readonly definition: AnyTaskDefinition
   readonly slot: number
@@ -95,6 +95,7 @@ export class Attempt implements HandlerContext<any> {
     timeoutMs: number,
     host: AttemptHost
   ) {
+    super()
     this.task = task
     this.definition = definition
     this.slot = slot

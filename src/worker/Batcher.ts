@@ -7,7 +7,7 @@ import { Array as List, Context, Deferred, Duration, Effect, Exit, Fiber, Latch 
 import * as Bounds from "../domain/Bounds.ts"
 import { BatchMismatch, InvalidOption } from "../domain/Errors.ts"
 import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
-import { Attempt } from "./Attempt.ts"
+import { Gathered } from "./Gathering.ts"
 import type { Handler } from "./HandlerRegistry.ts"
 import { type HandlerContext, TaskContext } from "./TaskContext.ts"
 
@@ -79,7 +79,7 @@ const waitOf = ({ within = 0 }: BatchingOptions): number => Duration.toMillis(wi
 interface Member {
   readonly item: BatchItem<unknown, unknown>
   /** Its attempt; nothing where a handler is run without a pool. */
-  readonly attempt: Attempt | undefined
+  readonly attempt: Gathered | undefined
   readonly end: Deferred.Deferred<unknown, unknown>
   readonly stop: Latch.Latch
 }
@@ -94,7 +94,7 @@ interface Batch {
   readonly close: () => void
   fiber: Fiber.Fiber<void> | undefined
   /** The attempt in whose span the handler runs: that of the task that came first. */
-  readonly first: Attempt | undefined
+  readonly first: Gathered | undefined
 }
 
 /** Makes the code that runs one task of what runs batches. */
@@ -102,7 +102,7 @@ export const make = (definition: AnyTaskDefinition, runBatch: RunBatch, options:
   const waitMs = waitOf(options)
   let gathering: Batch | undefined
 
-  const begin = (services: Context.Context<never>, first: Attempt | undefined): Batch => {
+  const begin = (services: Context.Context<never>, first: Gathered | undefined): Batch => {
     const batch: Batch = {
       first,
       members: new Set(),
@@ -213,7 +213,7 @@ const memberOf = (payload: unknown, context: HandlerContext<any>): Member => {
       stopped: Effect.asVoid(stop.await),
       isStopped: Effect.sync(() => stop.isOpen())
     },
-    attempt: context instanceof Attempt ? context : undefined,
+    attempt: context instanceof Gathered ? context : undefined,
     end: Deferred.makeUnsafe(),
     stop
   }

@@ -1,3 +1,17 @@
+import type { AttemptSpans } from "../observability/Tracing.ts"
+
+/** What a batch knows of an attempt. It stands apart from the attempt itself, of which a program that only enqueues needs nothing. */
+export abstract class Gathered {
+  /** Monotonic milliseconds. */
+  abstract readonly startedAt: number
+  /** When the attempt times out, on the same clock. */
+  abstract readonly deadline: number
+  /** Its spans, where the program has a tracer. */
+  abstract readonly spans: AttemptSpans | undefined
+  /** What the attempts of its pool wait in. */
+  abstract readonly gathering: Gathering
+}
+
 /** The pool whose attempts are gathered. */
 export interface GatheringPool {
   /** Whether no other task can come while so many attempts wait. */

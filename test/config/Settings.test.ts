@@ -10,7 +10,7 @@ import { defaultHeadStart } from "../../src/domain/Rank.ts"
 import { defaultMaxCrashes } from "../../src/domain/Settlement.ts"
 import * as Engine from "../../src/engine/Engine.ts"
 import * as Pruner from "../../src/maintenance/Pruner.ts"
-import { defaultMaxRetries } from "../../src/queue/TaskQueue.ts"
+import { defaultMaxRetries } from "../../src/queue/LocalTaskQueue.ts"
 import * as WorkerPool from "../../src/worker/WorkerPool.ts"
 
 type Environment = Record<string, string>

@@ -39,7 +39,7 @@ describe("the page about the engine", () => {
     for (const group of groups) assert.include(own, group)
     same(namedOn("docs/engine.md", "# Options of the engine"), [
       ...own.filter((name) => !groups.includes(name)),
-      ...prefixed("queue", optionsOf("src/queue/TaskQueue.ts")),
+      ...prefixed("queue", optionsOf("src/queue/LocalTaskQueue.ts")),
       // The engine divides its own deadline among these, and has one option for how long logs are kept, and for limits
       ...prefixed("worker", optionsOf("src/worker/PoolOptions.ts"), [
         "gracePeriod",

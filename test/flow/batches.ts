@@ -7,6 +7,7 @@ import * as PooledRandom from "../../src/engine/PooledRandom.ts"
 import * as BatchRecords from "../../src/flow/BatchRecords.ts"
 import * as BatchSweep from "../../src/flow/BatchSweep.ts"
 import { Supervisor } from "../../src/observability/Supervisor.ts"
+import * as LocalTaskQueue from "../../src/queue/LocalTaskQueue.ts"
 import { type EnqueueOptions, fromPayload, type Submission } from "../../src/queue/Submission.ts"
 import { TaskQueue } from "../../src/queue/TaskQueue.ts"
 import type { StoreServices } from "../../src/store/Driver.ts"
@@ -108,7 +109,7 @@ export const keepsBatches = (name: string, driver: Driver) =>
       onDriver(driver, title, () =>
         Effect.provide(
           body(),
-          TaskQueue.layer().pipe(Layer.provide([Supervisor.layer, PooledRandom.layer]))
+          LocalTaskQueue.layer().pipe(Layer.provide([Supervisor.layer, PooledRandom.layer]))
         ), settings)
 
     scenario("starts what follows once, when all members have completed and it is sealed", () =>
@@ -479,7 +480,7 @@ export const keepsBatches = (name: string, driver: Driver) =>
           )
           const exit = yield* Effect.exit(Effect.provide(
             Effect.flatMap(batches, (all) => all[ends]("b")),
-            TaskQueue.layer().pipe(Layer.provide([Supervisor.layer, PooledRandom.layer, dying]), Layer.fresh)
+            LocalTaskQueue.layer().pipe(Layer.provide([Supervisor.layer, PooledRandom.layer, dying]), Layer.fresh)
           ))
           assert.isTrue(Exit.hasDies(exit))
           assert.deepStrictEqual(yield* drain(), [])
