@@ -8,7 +8,8 @@ import { InvalidOption, InvalidPayload, InvalidTimetable, type StoreError } from
 import * as Quoting from "../domain/Quoting.ts"
 import { Supervisor } from "../observability/Supervisor.ts"
 import { all, type Change, RecordStore } from "../store/RecordStore.ts"
-import { checkName, checksumOf, type Defaults, type Plan, planOf, type Scheduled } from "./Scheduled.ts"
+import { checkName, checksumOf, type Defaults, type Plan, planOf } from "./Plan.ts"
+import type { Scheduled } from "./Scheduled.ts"
 import * as ScheduleRecords from "./ScheduleRecords.ts"
 import { kind, read } from "./StoredSchedule.ts"
 

@@ -6,7 +6,7 @@ import type { NewTask } from "../domain/TaskRecord.ts"
 import { maxRecords } from "../store/RecordDriver.ts"
 import { absent, all, type Change, type Listed, RecordStore, type StoredRecord } from "../store/RecordStore.ts"
 import type { Accepted } from "../store/TaskStore.ts"
-import type { Plan } from "./Scheduled.ts"
+import type { Plan } from "./Plan.ts"
 import { changeOf, kind, read, type Schedule, type StoredSchedule, taskOf } from "./StoredSchedule.ts"
 import { dueAtOf } from "./Ticks.ts"
 
