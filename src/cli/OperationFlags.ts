@@ -1,6 +1,7 @@
 /** What operations on many tasks are told on the command line: which tasks, how, and what is to be changed. */
-import { DateTime, type Duration, Effect, Option, Schema } from "effect"
+import { DateTime, Duration, Effect, Option, Schema } from "effect"
 import { type Command, Flag } from "effect/cli"
+import * as Bounds from "../domain/Bounds.ts"
 import type { Action } from "../domain/Operation.ts"
 import { FailureKind } from "../domain/TaskRecord.ts"
 import { all as allStates, type TaskState } from "../domain/TaskState.ts"
@@ -28,6 +29,18 @@ const positive = (name: string, description: string) =>
 
 const { queue, type } = Listing.filters(allStates, "Only tasks", "Only tasks")
 
+/** The flags that say when it was that something happened to tasks: `were made`, `failed`. */
+const ages = (what: string) => ({
+  olderThan: Input.durationFlag("older-than", `Only tasks that ${what} longer ago`),
+  newerThan: Input.durationFlag("newer-than", `Only tasks that ${what} since then`)
+})
+
+/** The flags that say which failed tasks. Their age is counted from their failure. */
+export const failedFilters = () => {
+  const { errorTag, queue, tag, text, type } = filters(["failed"])
+  return { type, queue, tag, errorTag, text, ...ages("failed") }
+}
+
 /** The flags that say which tasks. */
 export const filters = (states: ReadonlyArray<TaskState>) => ({
   id: several("id", "ID", "Only this task"),
@@ -43,14 +56,19 @@ export const filters = (states: ReadonlyArray<TaskState>) => ({
     Flag.withDescription("Only tasks whose latest failure is of this kind; may be repeated"),
     Flag.atLeast(0)
   ),
-  text: Input.textFlag(
-    "text",
-    "TEXT",
-    "Only tasks whose latest error's message has this part; a # stands for a number"
+  text: Flag.String("text").pipe(
+    Flag.withMetavar("TEXT"),
+    Flag.withDescription("Only tasks whose latest error's message has this part; a # stands for a number"),
+    Flag.filter(Bounds.searchText.accepts, () => `Expected ${Bounds.searchText.expected}`),
+    Flag.optional
   ),
-  payload: several("payload", "PATH=VALUE", "Only tasks whose payload has this field: user.id=42"),
-  olderThan: Input.durationFlag("older-than", "Only tasks that were made longer ago"),
-  newerThan: Input.durationFlag("newer-than", "Only tasks that were made since then"),
+  payload: Flag.String("payload").pipe(
+    Flag.withMetavar("PATH=VALUE"),
+    Flag.withDescription("Only tasks whose payload has this field: user.id=42; may be repeated"),
+    Flag.filter((text) => text.indexOf("=") > 0, (text) => `Expected a path, an equals sign and a value, got ${text}`),
+    Flag.atLeast(0)
+  ),
+  ...ages("were made"),
   endedBefore: Input.durationFlag("ended-before", "Only tasks that ended longer ago"),
   endedSince: Input.durationFlag("ended-since", "Only tasks that ended since then")
 })
@@ -84,14 +102,35 @@ const decode = Schema.decodeUnknownEffect(NewOperationJson, { onExcessProperty: 
 
 const optional = <A>(name: string, value: Option.Option<A>) => Option.isNone(value) ? {} : { [name]: value.value }
 
+/** Fails where two ages leave nothing between them. */
+export const refuseAges = (
+  { newerThan, olderThan }: {
+    readonly newerThan: Option.Option<Duration.Duration>
+    readonly olderThan: Option.Option<Duration.Duration>
+  },
+  older = "--older-than",
+  newer = "--newer-than"
+) =>
+  Option.isSome(newerThan) && Option.isSome(olderThan) && Duration.isGreaterThan(olderThan.value, newerThan.value)
+    ? usage(
+      `No task fits both ${newer} ${Duration.format(newerThan.value)} and ${older} ${
+        Duration.format(olderThan.value)
+      }.`,
+      `Give ${newer} the longer time.`
+    )
+    : Effect.void
+
 /** What was given of {@link filters}, as the API takes it. Ages are counted from the clock of this machine. */
 const filterOf = Effect.fnUntraced(function*(given: Target.Given<ReturnType<typeof filters>>) {
   const now = yield* DateTime.now
   const ago = (name: string, age: Option.Option<Duration.Duration>) =>
     Option.isNone(age) ? {} : { [name]: DateTime.formatIso(DateTime.subtractDuration(now, age.value)) }
-  const fields = given.payload.map((
-    text
-  ) => [text.slice(0, Math.max(0, text.indexOf("="))), text.slice(text.indexOf("=") + 1)])
+  const fields = given.payload.map((text) => {
+    const at = text.indexOf("=")
+    return [text.slice(0, at), text.slice(at + 1)]
+  })
+  yield* refuseAges(given)
+  yield* refuseAges({ olderThan: given.endedBefore, newerThan: given.endedSince }, "--ended-before", "--ended-since")
   return {
     ...given.id.length > 0 && { id: given.id },
     ...Listing.filterOf(given),

@@ -206,6 +206,26 @@ export const refuse = <A>(
     ? undefined
     : new InvalidOption({ option, found: foundOf(value), expected: bound.expected, index })
 
+/**
+ * Why the beginning of a range is refused, if it is: it is after the end, so that nothing would be in the range. Both are named
+ * `since` and `before`.
+ */
+export const refuseRange = <Since extends string, Before extends string>(
+  options: { readonly [Name in Since | Before]?: DateTime.DateTime | undefined },
+  since: Since,
+  before: Before
+): InvalidOption | undefined => {
+  const [from, to] = [options[since], options[before]]
+  return from === undefined || to === undefined || from.epochMilliseconds <= to.epochMilliseconds
+    ? undefined
+    : new InvalidOption({
+      option: since,
+      found: foundOf(from),
+      expected: `no later time than ${before}, which is ${foundOf(to)}`,
+      index: 0
+    })
+}
+
 /** Throws where an option is refused: for what a program says once, where it is put together. */
 export const demand = <A>(option: string, bound: Bound<A>, value: A | undefined): void => {
   const invalid = refuse(option, bound, value)

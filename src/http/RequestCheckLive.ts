@@ -168,7 +168,15 @@ const changeOf = (bytes: Uint8Array): RequestIssue | undefined => {
 /** An option that was refused as the issue of a request, which has the option under the names that lead to it. */
 export const issueOf = (part: "body" | "path" | "query", names: ReadonlyArray<string>, invalid: InvalidOption) => ({
   path: [part, ...names],
-  message: new InvalidOption({ ...invalid, option: names.at(-1)! }).message
+  // The other end of a range is named in what was expected
+  message: new InvalidOption({
+    ...invalid,
+    option: names.at(-1)!,
+    expected: invalid.expected.replace(
+      /^no later time than (\w+)/,
+      (text, name: string) => text.replace(name, WireNames.ofOption(name))
+    )
+  }).message
 })
 
 /** What a queue refuses of a request's options; the schema of the request has checked them by the same bounds. */

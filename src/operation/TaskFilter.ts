@@ -130,7 +130,9 @@ export const refuse = (filter: TaskFilter): InvalidOption | undefined =>
     Bounds.refuse("tags", Tags.someTags, filter.tags) ?? Bounds.refuse("errorTags", someText, filter.errorTags) ??
     Bounds.refuse("kinds", someKinds, filter.kinds) ?? Bounds.refuse("text", Bounds.searchText, filter.text) ??
     Bounds.refuse("payload", fields, filter.payload) ??
-    times.map((name) => Bounds.refuse(name, Bounds.runAt, filter[name])).find((one) => one !== undefined)
+    times.map((name) => Bounds.refuse(name, Bounds.runAt, filter[name])).find((one) => one !== undefined) ??
+    Bounds.refuseRange(filter, "createdSince", "createdBefore") ??
+    Bounds.refuseRange(filter, "endedSince", "endedBefore")
 
 /** Whether this version knows all that a filter says. One that says more means fewer tasks than those that it seems to mean. */
 export const isKnown = (filter: Readonly<Record<string, unknown>>): boolean =>

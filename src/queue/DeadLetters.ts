@@ -120,6 +120,7 @@ export const check = (part: DeadLetterPart): Effect.Effect<void, InvalidOption> 
   const invalid = Bounds.refuseUnknown(part, partNames) ?? Bounds.refuse("tags", Tags.someTags, part.tags) ??
     Bounds.refuse("text", Bounds.searchText, part.text) ??
     Bounds.refuse("since", Bounds.runAt, part.since) ?? Bounds.refuse("before", Bounds.runAt, part.before) ??
+    Bounds.refuseRange(part, "since", "before") ??
     Bounds.refuse("limit", Bounds.whole(1, maxPart), part.limit) ??
     Bounds.refuse("cursor", Cursor.boundOf(listOf(part)), part.cursor)
   return invalid === undefined ? Effect.void : Effect.fail(invalid)

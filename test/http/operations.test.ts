@@ -120,6 +120,36 @@ describe("operations over HTTP", () => {
       yield* refused(400, "invalid_request", get("/api/v1/tasks?kind=sad"))
     }).pipe(Effect.provide(working)))
 
+  it.live("refuse a range that ends before it begins, and name both ends", () =>
+    Effect.gen(function*() {
+      const [early, late] = ["2026-01-31T12:00:00.000Z", "2026-02-01T12:00:00.000Z"]
+      const crossed = (name: string) => ({ [`${name}_since`]: late, [`${name}_before`]: early })
+      const asQuery = (range: Record<string, string>) => new URLSearchParams(range).toString()
+      const message = (name: string) =>
+        `The option ${name}since is ${late}; expected no later time than ${name}before, which is ${early}`
+      for (const name of ["created", "ended"]) {
+        const filter = crossed(name)
+        for (
+          const answering of [
+            send("POST", path, { ...cancelLetters, filter }),
+            send("POST", `${path}/preview`, { action: "cancel", filter }),
+            get(`/api/v1/tasks?${asQuery(filter)}`)
+          ]
+        ) {
+          const { issues } = yield* refused(400, "invalid_request", answering)
+          assert.strictEqual(issues![0]!.message, message(`${name}_`))
+          assert.strictEqual(issues![0]!.path.at(-1), `${name}_since`)
+        }
+      }
+      const range = { since: late, before: early }
+      for (const list of ["dead-letters", "dead-letters/tasks"]) {
+        const { issues } = yield* refused(400, "invalid_request", get(`/api/v1/${list}?${asQuery(range)}`))
+        assert.strictEqual(issues![0]!.message, message(""))
+      }
+      yield* refused(400, "invalid_request", send("POST", "/api/v1/dead-letters/discard", range))
+      yield* expecting(200, get(`/api/v1/tasks?${asQuery({ created_since: early, created_before: early })}`))
+    }).pipe(Effect.provide(working)))
+
   it.live("are refused with what helps, and change nothing then", () =>
     Effect.gen(function*() {
       const [one] = yield* postedAll(letters(1))
@@ -263,7 +293,7 @@ describe("taskforge ops", () => {
       )
       assert.lengthOf(listed.lines, 3)
       assert.include((yield* succeeding(onServer(["list", "--payload", "user.id=2"]))).stdout, "No task matches.")
-      yield* failing(65, onServer(["list", "--text", "x".repeat(201)]))
+      yield* failing(64, onServer(["list", "--text", "x".repeat(201)]))
       const args = ["ops", "cancel", "--type", "letter", "--yes", "--why", "A \u001b[31mtest", "--rate", "1000"]
       const done = yield* succeeding(onServer(args))
       assert.include(done.stdout, "12 tasks: 12 cancelled")
@@ -285,9 +315,24 @@ describe("taskforge ops", () => {
       yield* failing(64, onServer(["ops", "cancel", "--type", "letter", "--yes"]))
       yield* failing(64, onServer(["ops", "reschedule", "--type", "letter"]))
       yield* failing(64, onServer(["ops", "cancel", "--status", "completed"]))
-      yield* failing(65, onServer(["ops", "cancel", "--type", "letter", "--text", "x".repeat(201)]))
+      yield* failing(64, onServer(["ops", "cancel", "--type", "letter", "--text", "x".repeat(201)]))
       assert.include(yield* failing(1, onServer(["ops", "undo", id])), "has been taken back already")
       yield* failing(66, onServer(["ops", "show", "nothing"]))
+    }).pipe(Effect.provide(working)))
+
+  it.live("refuses a field without a value, and ages that leave nothing between them", () =>
+    Effect.gen(function*() {
+      for (const field of ["user", "=1"]) {
+        const said = yield* failing(64, onServer(["ops", "cancel", "--payload", field]))
+        assert.include(said, `Expected a path, an equals sign and a value, got ${field}`)
+      }
+      const crossed = ["--older-than", "2h", "--newer-than", "1h"]
+      for (const command of [["ops", "cancel"], ["list"], ["dead-letters", "list"], ["dead-letters", "discard"]]) {
+        const said = yield* failing(64, onServer([...command, ...crossed]))
+        assert.include(said, "No task fits both --newer-than 1h and --older-than 2h.")
+      }
+      yield* failing(64, onServer(["list", "--ended-before", "2h", "--ended-since", "1h"]))
+      yield* succeeding(onServer(["list", "--older-than", "1h", "--newer-than", "2h"]))
     }).pipe(Effect.provide(working)))
 
   it.live("goes on with an operation itself, on a store without a server", () =>

@@ -1,12 +1,12 @@
 /** The commands for failed tasks: by reason, searched, and run again or discarded at a bounded rate. */
 import { Clock, DateTime, type Duration, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
-import * as Bounds from "../../domain/Bounds.ts"
 import type { DeadLetterGroupsJson } from "../../http/api/DeadLettersApi.ts"
 import type { TaskJson } from "../../http/api/TaskJson.ts"
 import { usage } from "../Failure.ts"
 import * as Input from "../Input.ts"
 import * as Listing from "../Listing.ts"
+import * as OperationFlags from "../OperationFlags.ts"
 import * as Screen from "../Screen.ts"
 import * as Table from "../Table.ts"
 import * as Target from "../Target.ts"
@@ -14,30 +14,7 @@ import * as TaskText from "../TaskText.ts"
 import * as Words from "../Words.ts"
 import * as Operations from "./Operations.ts"
 
-const { queue, type } = Listing.filters(["failed"], "Only tasks", "Only tasks")
-
-const filters = {
-  type,
-  queue,
-  tag: Flag.String("tag").pipe(
-    Flag.withMetavar("TAG"),
-    Flag.withDescription("Only tasks that have this tag; may be repeated"),
-    Flag.atLeast(0)
-  ),
-  errorTag: Flag.String("error-tag").pipe(
-    Flag.withMetavar("TAG"),
-    Flag.withDescription("Only errors with this tag; may be repeated"),
-    Flag.atLeast(0)
-  ),
-  text: Flag.String("text").pipe(
-    Flag.withMetavar("TEXT"),
-    Flag.withDescription("Only errors whose message has this part; a # stands for a number"),
-    Flag.filter(Bounds.searchText.accepts, () => `Expected ${Bounds.searchText.expected}`),
-    Flag.optional
-  ),
-  olderThan: Input.durationFlag("older-than", "Only tasks that failed longer ago"),
-  newerThan: Input.durationFlag("newer-than", "Only tasks that failed since then")
-}
+const filters = OperationFlags.failedFilters()
 
 type Filters = Target.Given<typeof filters>
 
@@ -110,7 +87,7 @@ export const command = Command.make("dead-letters").pipe(
 
 /** The filter as requests have it. Ages are counted from the clock of this machine. */
 const filterOf = ({ errorTag, newerThan, olderThan, tag, text, ...given }: Filters) =>
-  Effect.map(DateTime.now, (now) => {
+  Effect.map(Effect.andThen(OperationFlags.refuseAges({ newerThan, olderThan }), DateTime.now), (now) => {
     const ago = (age: Option.Option<Duration.Duration>) => Option.map(age, (age) => DateTime.subtractDuration(now, age))
     const [since, before] = [ago(newerThan), ago(olderThan)]
     return {
