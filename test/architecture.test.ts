@@ -67,6 +67,7 @@ const table: ImportTable = {
     "TaskOptions.ts": ["domain", "Breaker.ts", "Limit.ts", "Unique.ts"],
     "threads": ["domain", "flow", "logs", "worker"],
     "import": ["domain", "store/redis"],
+    "backup": contracts,
     "check": [...contracts, "flow", "queue", "schedule"],
     "engine": [...contracts, ...drivers, ...loops],
     "workflow": [...contracts, "flow", "queue", "Task.ts", "worker"],
@@ -81,8 +82,20 @@ const table: ImportTable = {
     "http/api": ["domain"],
     "dashboard": ["http/api"],
     "http": [...library, "access", "dashboard", "handlers", "http/api", "store/memory"],
-    "server": [...library, ...drivers, "access", "config", ...work, "http/api", "http"],
-    "cli": [...library, ...drivers, "access", "check", "config", "import", ...work, "http/api", "http", "server"],
+    "server": [...library, ...drivers, "access", "backup", "config", ...work, "http/api", "http"],
+    "cli": [
+      ...library,
+      ...drivers,
+      "access",
+      "backup",
+      "check",
+      "config",
+      "import",
+      ...work,
+      "http/api",
+      "http",
+      "server"
+    ],
     "index.ts": [...library, "access", "store/memory", "threads"],
     "main.ts": ["server"]
   },
@@ -111,7 +124,7 @@ const maxDriverLines = 500
 const minLines = 15
 const isEntry = (path: string) => /(^|\/)(index|main|server)\.ts$|\.thread\.ts$/.test(path)
 /** Files of a folder, those in its folders among them. */
-const maxFiles = { http: 92, cli: 50, "cli/commands": 32, store: 128 }
+const maxFiles = { http: 92, cli: 52, "cli/commands": 33, store: 133 }
 const maxTopEntries = 18
 const isIgnored = (name: string) => /^(\.git|node_modules|dist|coverage|data)$|\.(log|tgz|db|db-shm|db-wal)$/.test(name)
 const vagueName = /(^|[^a-z])(utils?|helpers?|common|managers?)($|[^a-z])/i

@@ -5,6 +5,7 @@ import { CliConfig, type CliError, CliOutput, Command, GlobalFlag, TerminalCapab
 import { nearest } from "../domain/Quoting.ts"
 import * as PooledRandom from "../engine/PooledRandom.ts"
 import { version } from "../store/InstanceStore.ts"
+import * as Backup from "./commands/Backup.ts"
 import * as Batches from "./commands/Batches.ts"
 import * as Breakers from "./commands/Breakers.ts"
 import * as CancelRerunRemove from "./commands/CancelRerunRemove.ts"
@@ -89,6 +90,8 @@ export const command = Command.make("taskforge").pipe(
         Import.command,
         Store.migrate,
         Store.check,
+        Backup.backup,
+        Backup.restore,
         Keys.command,
         Demo.command
       ]

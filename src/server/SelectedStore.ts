@@ -3,7 +3,9 @@
  * in memory or in a file neither installs nor loads it.
  */
 import { Duration, Effect, Layer, Schema } from "effect"
+import * as Mark from "../backup/Mark.ts"
 import type { Settings } from "../config/Settings.ts"
+import * as StoreUrl from "../config/StoreUrl.ts"
 import * as MemoryStore from "../store/memory/MemoryStore.ts"
 import * as SqliteStore from "../store/sqlite/SqliteStore.ts"
 
@@ -35,8 +37,21 @@ export class DriverMissing extends Schema.TaggedError<DriverMissing>()("DriverMi
 /** How long an answer of a server is waited for, unless the lease is short. */
 const maxAnswerTime = Duration.seconds(5)
 
-/** The driver of the store, open as long as its scope. */
-export const layer = (choice: Choice, readOnly = false) => {
+/** How a store is opened. */
+export interface Use {
+  /** See `StoreSettings`. */
+  readonly readOnly?: boolean
+  /** Whether it may be one that is not whole, or has moved. */
+  readonly mayBeMarked?: boolean
+}
+
+/** The store, open as long as its scope. One that is not whole or has moved is refused, unless it may be such a one. */
+export const layer = (choice: Choice, { mayBeMarked = false, readOnly = false }: Use = {}) =>
+  mayBeMarked
+    ? driver(choice, readOnly)
+    : Layer.provideMerge(Layer.effectDiscard(Mark.refuse(StoreUrl.format(choice.store))), driver(choice, readOnly))
+
+const driver = (choice: Choice, readOnly: boolean) => {
   const { headStart, maxCrashes, namespace, queueMaxSize, queueSize, store } = choice
   const answerWithin = Duration.min(maxAnswerTime, Duration.divideUnsafe(choice.lease, 3))
   const maxBytes = queueMaxSize === undefined ? undefined : queueMaxSize * 1024 * 1024

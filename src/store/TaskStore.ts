@@ -29,6 +29,7 @@ import type { TaskRef } from "../domain/Seen.ts"
 import type { SettleAnswer, Settlement } from "../domain/Settlement.ts"
 import type { ClaimedTask, NewTask, TaskFailure, TaskRecord } from "../domain/TaskRecord.ts"
 import type { FinishedState, TaskState } from "../domain/TaskState.ts"
+import type { Archive } from "./Archive.ts"
 import type { Counts } from "./Counts.ts"
 import type { Consequences, Edges, ReadLinks } from "./Dependencies.ts"
 import type { EnqueueAnswer } from "./EnqueueAnswer.ts"
@@ -329,6 +330,8 @@ export class TaskStore extends Context.Service<TaskStore, {
    * key blocked. Otherwise each end of a task with a limit is told.
    */
   readonly announcesRoom?: true | undefined
+  /** What backups are made with, and restored. Left out by a driver that supports none. */
+  readonly archive?: Archive | undefined
   /** Whether the store takes writes. Left out where nothing can keep it from that. */
   readonly writeHealth?: WriteHealth | undefined
   /** Counts by state and totals; costs the same however many tasks are stored. */

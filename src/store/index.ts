@@ -14,6 +14,7 @@ export {
   StoreError,
   StoreIncompatible
 } from "../domain/Errors.ts"
+export { type Archive, decideAdopt, type Former as FormerTask, type Written as WrittenRecord } from "./Archive.ts"
 export * as Dependencies from "./Dependencies.ts"
 export { type EndedDependency, OnFailure } from "../domain/Dependencies.ts"
 export type {

@@ -47,17 +47,24 @@ export const migrate = Command.make(
   ])
 )
 
-/** Opens the store that was given, or the one of the environment, for work that knows its name. */
+/**
+ * Opens the store that was given, or the one of the environment, for work that knows its name. To `restore` is to create, and has room
+ * for however much there is.
+ */
 export const withStore = <A, E, R>(
   given: Option.Option<string>,
   work: (name: string) => Effect.Effect<A, E, R>,
-  use: "create" | "change" | "read"
+  use: "create" | "change" | "read" | "restore"
 ): Effect.Effect<A, E | Failure, Exclude<R, ServerServices>> =>
   Effect.scoped(Effect.gen(function*() {
-    const { name, settings } = yield* Target.storeOf(given, use === "create")
-    const services = yield* Layer.build(SelectedStore.layer(settings, use === "read")).pipe(
-      Effect.catchCause((cause) => Effect.fail(failureToOpen(cause, name)))
-    )
+    const { name, settings } = yield* Target.storeOf(given, use === "create" || use === "restore")
+    const choice = use === "restore"
+      ? { ...settings, queueSize: Number.MAX_SAFE_INTEGER, queueMaxSize: undefined }
+      : settings
+    const services = yield* Layer.build(SelectedStore.layer(choice, { readOnly: use === "read", mayBeMarked: true }))
+      .pipe(
+        Effect.catchCause((cause) => Effect.fail(failureToOpen(cause, name)))
+      )
     return yield* Effect.provideContext(work(name), services)
   }))
 

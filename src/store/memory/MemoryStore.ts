@@ -21,6 +21,7 @@ import { Notifier } from "../Notifier.ts"
 import * as RateLimits from "../RateLimits.ts"
 import { RecordStore } from "../RecordStore.ts"
 import { TaskStore } from "../TaskStore.ts"
+import * as Archive from "./Archive.ts"
 import * as Attempt from "./Attempt.ts"
 import { claim, LastClaims } from "./Claim.ts"
 import { decide, enqueue } from "./Enqueue.ts"
@@ -88,6 +89,7 @@ const make = (clock: Clock.Clock, settings: Options): Context.Context<TaskStore 
     tell: Effect.map(at(() => {}), () => tasks.dependencies.hasMore),
     consequences: () => tasks.dependencies.aftermath.take(),
     answersAtOnce: true,
+    archive: Archive.make(tasks, kinds, at),
     stranded: (runnable, limit) =>
       at((now) => {
         tasks.promote(now)

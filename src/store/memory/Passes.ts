@@ -55,6 +55,11 @@ export class Passes<Entry extends Stored> {
     })
   }
 
+  /** Lets a task have the pass of an order, as if it had been started. */
+  hold(pass: Gate.Pass, task: Pick<Entry, "id" | "seq">): void {
+    this.holders.set(pass, task)
+  }
+
   /** The task that was started last with the pass of an order, as long as it is stored. */
   private holderOf(pass: Gate.Pass): Entry | undefined {
     const holder = this.holders.get(pass)

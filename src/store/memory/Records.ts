@@ -36,6 +36,19 @@ export class Kinds {
     return this.byName.get(kind)?.documents() ?? []
   }
 
+  /** The kinds that have records. */
+  names(): ReadonlyArray<string> {
+    return [...this.byName].flatMap(([name, kind]) => kind.isEmpty ? [] : [name])
+  }
+
+  /** Changes when records were written. */
+  date(name: string, records: ReadonlyArray<{ readonly id: string; readonly writtenAt: number }>): void {
+    for (const { id, writtenAt } of records) {
+      const entry = this.get(name, id)
+      if (entry !== undefined) this.of(name).set({ ...entry, writtenAt })
+    }
+  }
+
   /** The number of the next put or take. */
   nextVersion(now: number): number {
     return this.version = RecordDriver.nextVersion(this.version, now)
@@ -115,6 +128,10 @@ class Kind {
   private readonly entries = new Map<string, Entry>()
   private readonly inOrder = new Sorted<Entry>((a, b) => ByteOrder.compare(a.id, b.id))
   private readonly waking = new Sorted<Entry>((a, b) => a.wakeAt! - b.wakeAt! || ByteOrder.compare(a.id, b.id))
+
+  get isEmpty(): boolean {
+    return this.entries.size === 0
+  }
 
   get(id: string): Entry | undefined {
     return this.entries.get(id)

@@ -70,6 +70,11 @@ export class Tasks implements Known {
     this.pending = new LaneOrder((queue, ofType) => new Lane(queue, ofType, this.keeper))
   }
 
+  /** Lets claims from now on have numbers beyond this one. */
+  claimBeyond(claim: number): void {
+    this.lastClaim = Math.max(this.lastClaim, claim)
+  }
+
   /** Tasks that are not finished. */
   get unfinishedCount(): number {
     return this.size.scheduled + this.size.pending + this.size.running

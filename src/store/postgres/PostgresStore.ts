@@ -21,6 +21,7 @@ import { Notifier, work } from "../Notifier.ts"
 import { RecordStore } from "../RecordStore.ts"
 import { promotion, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
+import * as Archive from "./Archive.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
 import * as Connection from "./Connection.ts"
@@ -313,6 +314,7 @@ const make = Effect.fnUntraced(function*(
     inTransaction: database.inTransaction,
     afterCommit: client.afterCommit,
     stranded: (runnable, limit) => Effect.andThen(claim(promotion), stranded(runnable, limit)),
+    archive: Archive.make(database, tasks),
     writeHealth: yield* Server.writeHealth(database, refusals, Migrations.isOwn(database.schema)),
     counts: tally.counts(maxUnfinished),
     laneCounts

@@ -27,6 +27,7 @@ import { Notifier } from "../Notifier.ts"
 import { RecordStore } from "../RecordStore.ts"
 import { promotion, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
+import * as Archive from "./Archive.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
 import * as Connection from "./Connection.ts"
@@ -184,6 +185,7 @@ const make = Effect.fnUntraced(function*(
     }),
     stranded: (runnable, limit) => Effect.andThen(claim(promotion), lanes.stranded(runnable, limit)),
     announcesRoom: true,
+    archive: Archive.make(runner, tasks, headStartMs, aftermath),
     writeHealth: Server.writeHealth(runner, root, refusals),
     laneCounts: lanes.laneCounts
   })

@@ -23,6 +23,7 @@ import * as RateLimits from "../RateLimits.ts"
 import { RecordStore } from "../RecordStore.ts"
 import { promotion, TaskStore } from "../TaskStore.ts"
 import { Refusals } from "../WriteHealth.ts"
+import * as Archive from "./Archive.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Claim from "./Claim.ts"
 import { counting } from "./CountedLanes.ts"
@@ -177,6 +178,7 @@ const make = Effect.fnUntraced(function*(
         claim(transaction, promotion)
         return lanes.stranded(coverageOf(runnable), limit, transaction.version)
       }),
+    archive: Archive.make(database, writer, tasks, dependencies, readOnly),
     writeHealth: writer.health,
     counts: read("count", () => {
       tally.load()

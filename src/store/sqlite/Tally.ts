@@ -68,6 +68,11 @@ export class Tally {
     return this.add(place.claim, count) - count + 1
   }
 
+  /** Lets claims from now on have numbers beyond this one. */
+  claimBeyond(claim: number): void {
+    if (claim > this.row[place.claim]!) this.add(place.claim, claim - this.row[place.claim]!)
+  }
+
   /** Tasks that are not finished. */
   get unfinished(): number {
     return this.row[place.scheduled]! + this.row[place.pending]! + this.row[place.running]!
