@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import type { InstanceNotFound, InvalidOption, StoreError } from "../domain/Errors.ts"
+import { type InstanceNotFound, InvalidOption, type StoreError } from "../domain/Errors.ts"
 import * as LogLevelText from "../domain/LogLevelText.ts"
 import { TaskQueue } from "../queue/TaskQueue.ts"
 import { Api } from "./api/Api.ts"
@@ -57,7 +57,11 @@ export const layer = HttpApiBuilder.group(
           queue.unsetLogLevels({ instance, modules })
         ),
         "InvalidOption",
-        (invalid) => RequestCheckLive.refused(invalid.option === "instance" ? "path" : "query")(invalid)
+        (invalid) =>
+          invalid.option === "instance"
+            ? RequestCheckLive.refused("path")(invalid)
+            // Where the query names one, a program has a list
+            : RequestCheckLive.refused("query")(new InvalidOption({ ...invalid, option: "module" }))
       )
 
     const setForAll = (

@@ -118,6 +118,52 @@ describe("/api/v1/log-levels", () => {
       assert.deepStrictEqual(yield* setIn("/api/v1/instances/gone/log-levels"), {})
     }).pipe(Effect.provide(server)))
 
+  it.effect("takes no name for another one, and answers long ones shortly", () =>
+    Effect.gen(function*() {
+      yield* soon
+      const set = { levels: { claimer: "debug" } }
+      for (const id of ["w%2F", "%2Fw", "W", "..%2Fw", "w%00x", "w%20", "w%0d%0a", "%F0%9F%98%80", "__proto__"]) {
+        const answer = yield* send("PUT", `/api/v1/instances/${id}/log-levels`, set)
+        assert.include([400, 404], answer.status, id)
+      }
+      for (const id of ["%ff", "%e2%98", "%ED%A0%80"]) {
+        yield* refused(404, "route_not_found", send("PUT", `/api/v1/instances/${id}/log-levels`, set))
+      }
+      const strange = [
+        "__proto__",
+        "constructor",
+        "handlers:toString",
+        "handlers:",
+        "handlers:a/b",
+        "cl\u0131imer",
+        "**"
+      ]
+      for (const name of [...strange, "\u001b[31mclaimer", "x".repeat(500_000), `handlers:${"x".repeat(500_000)}`]) {
+        const answer = yield* send("PUT", all, `{"levels":{${JSON.stringify(name)}:"debug"}}`)
+        assert.strictEqual(answer.status, 400, name.slice(0, 50))
+        assert.isBelow(answer.text.length, 2000)
+      }
+      const [issue] = yield* issuesOf(send("DELETE", `${all}?module=__proto__`))
+      assert.deepStrictEqual(issue?.path, ["query", "module"])
+      assert.deepStrictEqual(yield* setIn(all), {})
+      assert.deepStrictEqual(yield* setIn(one), {})
+    }).pipe(Effect.provide(server)))
+
+  it.effect("keeps one level of a module, however often it is set and by how many at a time", () =>
+    Effect.gen(function*() {
+      yield* soon
+      yield* Effect.forEach(
+        Array.from({ length: 300 }, (_, n) => n),
+        (n) => expecting(204, send("PUT", n % 2 === 0 ? all : one, { levels: { claimer: n % 3 ? "debug" : "info" } })),
+        {
+          concurrency: 30,
+          discard: true
+        }
+      )
+      assert.deepStrictEqual(Object.keys(yield* setIn(all)), ["claimer"])
+      assert.deepStrictEqual(Object.keys(yield* setIn(one)), ["claimer"])
+    }).pipe(Effect.provide(server)))
+
   it.effect("cannot set the levels of an instance whose program has its own way to log", () =>
     Effect.gen(function*() {
       yield* soon

@@ -3,11 +3,15 @@ import { Effect } from "effect"
 import * as Bounds from "../../domain/Bounds.ts"
 import * as LogLevels from "../../queue/LogLevels.ts"
 import { logLevelsFromJson, termsJson } from "../api/LogLevelsApi.ts"
+import * as WireNames from "../api/WireNames.ts"
 import type * as ApiClient from "./ApiClient.ts"
 import { inPath } from "./RemoteLimits.ts"
-import type { Sending } from "./Sending.ts"
+import { refusedAs, type Sending } from "./Sending.ts"
 
 const name = inPath(Bounds.name)
+
+/** A query names modules one by one. */
+const refusedModules = refusedAs((option) => option === "module" ? "modules" : WireNames.toOption(option))
 
 /** These operations on a server. */
 export const make = (
@@ -36,8 +40,8 @@ export const make = (
     yield* Bounds.check("instance", name, instance)
     const query = modules === undefined ? {} : { module: modules }
     const unset = instance === undefined
-      ? Effect.catchTag(api.unset({ query }), "InvalidRequest", refusedOption)
-      : Effect.catchTag(api.unsetOfInstance({ params: { id: instance }, query }), "InvalidRequest", refusedOption)
+      ? Effect.catchTag(api.unset({ query }), "InvalidRequest", refusedModules)
+      : Effect.catchTag(api.unsetOfInstance({ params: { id: instance }, query }), "InvalidRequest", refusedModules)
     yield* again("unset levels of the log", unset)
   })
 })
