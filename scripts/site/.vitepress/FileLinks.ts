@@ -10,8 +10,7 @@ import { sourceOf } from "./Pages.ts"
 const pageOf = (path: string): string | undefined => {
   if (path === "README.md") return "/begin.md"
   if (path === "examples" || path === "examples/") return `/examples/${examples()[0]!.name}.md`
-  if (path === "docs/decisions/README.md") return "/decisions/index.md"
-  if (path.startsWith("docs/")) return path.slice("docs".length)
+  if (path.startsWith("docs/")) return path.slice("docs".length).replace(/\/README\.md$/, "/index.md")
   const example = examples().find(({ file }) => path === `examples/${file}`)
   return example === undefined ? undefined : `/examples/${example.name}.md`
 }
@@ -19,7 +18,10 @@ const pageOf = (path: string): string | undefined => {
 /** Teaches it to the renderer of pages. */
 export const apply = (markdown: MarkdownRenderer): void => {
   markdown.core.ruler.after("inline", "file-links", ({ env, tokens }) => {
-    const source = sourceOf((env as { readonly relativePath: string }).relativePath)
+    const { relativePath } = env as { readonly relativePath?: string }
+    // A title that is read for itself
+    if (relativePath === undefined) return
+    const source = sourceOf(relativePath)
     for (const { children } of tokens) {
       /** Of the links that are open, whether each has become a path. */
       const open: Array<boolean> = []

@@ -2,7 +2,7 @@
  * Puts the pages of the site into one folder: those of `docs/`, the README, the programs of `examples/`, and the front page.
  * The builder finds neither its packages nor a page that is outside of its own folder.
  */
-import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, globSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { examples } from "./Contents.ts"
 
@@ -17,8 +17,10 @@ export const gather = (): void => {
   rmSync(pages, { recursive: true, force: true })
   cpSync(at("docs"), pages, { recursive: true })
   cpSync(at("README.md"), `${pages}/begin.md`)
-  cpSync(at("docs/decisions/README.md"), `${pages}/decisions/index.md`)
-  rmSync(`${pages}/decisions/README.md`)
+  // What the repository shows for a folder, the site does too
+  for (const readme of globSync("*/README.md", { cwd: pages })) {
+    renameSync(`${pages}/${readme}`, `${pages}/${readme.replace("README", "index")}`)
+  }
   cpSync(at("scripts/site/index.md"), `${pages}/index.md`)
   // The front page names its pictures where no builder looks for them
   cpSync(at("docs/dashboard"), `${pages}/public/dashboard`, {
@@ -35,4 +37,4 @@ export const gather = (): void => {
 
 /** The file of the repository that a page is made of. */
 export const sourceOf = (page: string): string =>
-  page === "begin.md" ? "README.md" : page === "decisions/index.md" ? "docs/decisions/README.md" : `docs/${page}`
+  page === "begin.md" ? "README.md" : `docs/${page.replace(/\/index\.md$/, "/README.md")}`
