@@ -105,6 +105,7 @@ const table: ImportTable = {
     "default": ["effect", "node"],
     "domain": ["effect"],
     "config": ["effect"],
+    "import": ["effect", "node", "@effect/sql-pg"],
     "handlers": ["effect", "node", "sharp"],
     "handlers/outbound": ["effect", "node", "@effect/platform-node"],
     "handlers/mail": ["effect", "node", "nodemailer"],

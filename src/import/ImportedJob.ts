@@ -3,8 +3,37 @@ import { type Effect, Schema } from "effect"
 
 /** The job queues that can be read, and the major version of each. */
 export const peers = {
-  "bullmq": { name: "BullMQ", major: 6, namespace: "bull" }
-} as const
+  "bullmq": { name: "BullMQ", major: 6, namespace: "bull", scheme: "redis", hasTypes: true, isOneOrder: false },
+  "pg-boss": {
+    name: "pg-boss",
+    major: 12,
+    namespace: "pgboss",
+    scheme: "postgres",
+    hasTypes: false,
+    isOneOrder: false
+  },
+  "graphile-worker": {
+    name: "Graphile Worker",
+    major: 0,
+    namespace: "graphile_worker",
+    scheme: "postgres",
+    hasTypes: false,
+    isOneOrder: true
+  }
+} as const satisfies Record<string, PeerFacts>
+
+/** What is known of a job queue. */
+interface PeerFacts {
+  readonly name: string
+  readonly major: number
+  /** The usual prefix of its keys, or its schema. */
+  readonly namespace: string
+  readonly scheme: "redis" | "postgres"
+  /** Whether a queue has jobs of several types. Otherwise its name is the type, whose tasks go where the type says. */
+  readonly hasTypes: boolean
+  /** Whether priorities of all queues are compared with each other. */
+  readonly isOneOrder: boolean
+}
 
 /** A job queue that can be read. */
 export type Peer = keyof typeof peers
@@ -40,10 +69,10 @@ export interface ImportedJob {
   readonly attemptsMade: number
   /** Attempts in all, the first among them. */
   readonly maxAttempts: number
-  /** How long it waits between attempts, in words. */
+  /** How long it waits between attempts, in words, or what else a type says here. */
   readonly backoff?: string
-  /** Keeps other jobs away: until the end of this one, or for so many milliseconds. */
-  readonly key?: { readonly key: string; readonly forMs?: number }
+  /** Keeps other jobs away: until this one has ended, or starts, or for so many milliseconds. */
+  readonly key?: { readonly key: string; readonly until?: "waiting" | "unfinished"; readonly forMs?: number }
   /** Where the next page begins when this job stays in its place. */
   readonly cursor: string
   /** Why it cannot be moved, if it cannot. */

@@ -3,7 +3,7 @@ import { DateTime, Result } from "effect"
 import { createHash } from "node:crypto"
 import * as Bounds from "../domain/Bounds.ts"
 import { inexactIn } from "../domain/ExactJson.ts"
-import type { ImportedJob, ImportedSchedule, Peer } from "./ImportedJob.ts"
+import { type ImportedJob, type ImportedSchedule, type Peer, peers } from "./ImportedJob.ts"
 import type { Urgencies } from "./Urgency.ts"
 
 /** How a person wants it. */
@@ -22,12 +22,12 @@ export interface Wishes {
 export interface MappedTask {
   readonly id: string
   readonly type: string
-  readonly queue: string
+  readonly queue?: string
   readonly payload: unknown
   readonly priority: number
   readonly max_retries: number
   readonly run_at?: string
-  readonly unique?: { readonly key: string; readonly window: "unfinished" | number }
+  readonly unique?: { readonly key: string; readonly window: "waiting" | "unfinished" | number }
 }
 
 /** A schedule as the API takes it. */
@@ -60,7 +60,7 @@ export const taskOf = (
 ): Result.Result<MappedTask, string> => {
   if (job.state === "failed" && !wishes.failed) return Result.fail("failed; --failed makes them wait again")
   if (job.unfit !== undefined) return Result.fail(job.unfit)
-  return Result.flatMap(typeAndPayload(job, wishes), ({ payload, queue, type }) => {
+  return Result.flatMap(typeAndPayload(peer, job, wishes), ({ payload, type, ...where }) => {
     const { dueAt, key, maxAttempts } = job
     const isFuture = dueAt !== undefined && job.state === "delayed"
     if (isFuture && !isInstant(dueAt)) return Result.fail("due after the year 9999")
@@ -71,12 +71,12 @@ export const taskOf = (
     return Result.succeed({
       id: taskIdOf(peer, job),
       type,
-      queue,
+      ...where,
       payload,
-      priority: urgencies.levelOf(job.queue, job.urgency),
+      priority: urgencies.levelOf(scopeOf(peer, job), job.urgency),
       max_retries: retriesOf(maxAttempts - made),
       ...isFuture && { run_at: isoOf(dueAt) },
-      ...key !== undefined && { unique: { key: key.key, window: key.forMs ?? "unfinished" as const } }
+      ...key !== undefined && { unique: { key: key.key, window: key.forMs ?? key.until ?? "unfinished" } }
     })
   })
 }
@@ -91,7 +91,7 @@ export const scheduleOf = (
   if (schedule.unfit !== undefined) return Result.fail(schedule.unfit)
   const { cron, endAt, everyMs, maxAttempts, startAt, timeZone } = schedule
   if (!isInstant(startAt) || !isInstant(endAt)) return Result.fail("a time after the year 9999")
-  return Result.map(typeAndPayload(schedule, wishes), ({ payload, queue, type }) => ({
+  return Result.map(typeAndPayload(peer, schedule, wishes), ({ payload, type, ...where }) => ({
     name: scheduleNameOf(peer, schedule),
     type,
     timetable: {
@@ -104,13 +104,17 @@ export const scheduleOf = (
     },
     task: {
       type,
-      queue,
+      ...where,
       payload,
-      priority: urgencies.levelOf(schedule.queue, schedule.urgency),
+      priority: urgencies.levelOf(scopeOf(peer, schedule), schedule.urgency),
       max_retries: retriesOf(maxAttempts)
     }
   }))
 }
+
+/** Jobs whose priorities are compared with each other. */
+export const scopeOf = (peer: Peer, { queue }: Pick<ImportedJob, "queue">): string =>
+  peers[peer].isOneOrder ? "" : queue
 
 const isoOf = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis))
 
@@ -127,13 +131,16 @@ const typeOf = ({ name, queue }: Pick<ImportedJob, "name" | "queue">, { types }:
   types.get(`${queue}/${name}`) ?? types.get(name) ?? name
 
 const typeAndPayload = (
+  peer: Peer,
   job: Pick<ImportedJob, "data" | "name" | "queue">,
   wishes: Wishes
-): Result.Result<{ readonly type: string; readonly queue: string; readonly payload: unknown }, string> => {
+): Result.Result<{ readonly type: string; readonly queue?: string; readonly payload: unknown }, string> => {
   const type = typeOf(job, wishes)
-  const queue = wishes.into ?? job.queue
+  const queue = wishes.into ?? (peers[peer].hasTypes ? job.queue : undefined)
   if (!Bounds.name.accepts(type)) return Result.fail(`a name that no type can have; --map OLD=NEW gives another`)
-  if (!Bounds.name.accepts(queue)) return Result.fail(`a queue whose name none can have; --into names another`)
+  if (queue !== undefined && !Bounds.name.accepts(queue)) {
+    return Result.fail(`a queue whose name none can have; --into names another`)
+  }
   if (!wishes.known.has(type)) return Result.fail(`the type ${JSON.stringify(type)} is not known here`)
   const bytes = Buffer.byteLength(job.data)
   if (bytes > Bounds.maxPayloadBytes) return Result.fail(`a payload of more than ${Bounds.maxPayloadBytes} bytes`)
@@ -141,7 +148,7 @@ const typeAndPayload = (
     const payload: unknown = JSON.parse(job.data)
     const inexact = inexactIn(job.data)
     return inexact === undefined
-      ? Result.succeed({ type, queue, payload })
+      ? Result.succeed({ type, payload, ...queue !== undefined && { queue } })
       : Result.fail("data with a number that is not kept exactly")
   } catch {
     return Result.fail("data that is no JSON")

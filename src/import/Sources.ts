@@ -12,10 +12,13 @@ export interface Options {
   readonly queues: ReadonlyArray<string>
 }
 
-const schemes = { redis: /^rediss?:\/\//i }
+const schemes = { redis: /^rediss?:\/\//i, postgres: /^postgres(ql)?:\/\//i }
+const examples = { redis: "redis://localhost:6379/0", postgres: "postgres://app@localhost:5432/app" }
 
 const readers = {
-  "bullmq": { scheme: "redis", load: () => import("./BullMq.ts") }
+  "bullmq": () => import("./BullMq.ts"),
+  "pg-boss": () => import("./PgBoss.ts"),
+  "graphile-worker": () => import("./GraphileWorker.ts")
 } as const
 
 /** Opens it until the scope closes. A driver that is missing is the defect of its import. */
@@ -24,14 +27,14 @@ export const open = Effect.fnUntraced(function*(
   { namespace, queues, url }: Options,
   load: <Module>(module: () => Promise<Module>) => Effect.Effect<Module, SourceError>
 ): Effect.fn.Return<Source, SourceError, Scope.Scope> {
-  const reader = readers[peer]
-  if (!URL.canParse(url) || !schemes[reader.scheme].test(url)) {
+  const { name, scheme } = peers[peer]
+  if (!URL.canParse(url) || !schemes[scheme].test(url)) {
     return yield* new SourceError({
       kind: "usage",
-      problem: `${Redaction.url(url)} is not the URL of a ${peers[peer].name}`,
-      advice: "It looks like redis://localhost:6379/0."
+      problem: `${Redaction.url(url)} is not the URL of a ${name}`,
+      advice: `It looks like ${examples[scheme]}.`
     })
   }
-  const { open } = yield* load(reader.load)
+  const { open } = yield* load(readers[peer])
   return yield* open(url, namespace ?? peers[peer].namespace, queues)
 })

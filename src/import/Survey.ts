@@ -52,11 +52,11 @@ export const run = Effect.fnUntraced(function*<R>(
   const samples: Array<ImportedJob> = []
   yield* eachPage(source, wishes, (jobs) => {
     for (const job of jobs) {
-      const { backoff, name, queue, urgency } = job
-      survey.urgencies.add(queue, urgency)
+      const { backoff, id, name, queue, urgency } = job
+      survey.urgencies.add(Mapping.scopeOf(source.peer, job), urgency)
       const mapped = Mapping.taskOf(source.peer, job, wishes, survey.urgencies)
       if (Result.isFailure(mapped)) {
-        survey.leftOut.add(mapped.failure, `${queue}:${job.id}`)
+        survey.leftOut.add(mapped.failure, `${queue}:${id}`)
         continue
       }
       survey.tasks++
@@ -66,7 +66,9 @@ export const run = Effect.fnUntraced(function*<R>(
     read += jobs.length
     return onPage(read)
   })
-  for (const { queue, urgency } of source.schedules) survey.urgencies.add(queue, urgency)
+  for (const schedule of source.schedules) {
+    survey.urgencies.add(Mapping.scopeOf(source.peer, schedule), schedule.urgency)
+  }
   // The levels are known only now
   for (const job of samples) {
     const mapped = Mapping.taskOf(source.peer, job, wishes, survey.urgencies)

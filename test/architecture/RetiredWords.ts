@@ -88,7 +88,8 @@ export const inSources: ReadonlyArray<Retired> = [
   {
     word: /\b[a-z]\w*[a-z]Limits?\b/,
     say: "max…",
-    but: /\brateLimits?\b|resourceLimits|findLimit|\b(set|lift|reset|decode|max|made|known)Limits?\b/g
+    but: /\brateLimits?\b|resourceLimits|findLimit|\b(set|lift|reset|decode|max|made|known)Limits?\b/g,
+    except: { "import/PgBoss.ts": "pg-boss calls it so" }
   },
   {
     word: /\blanes?\b/i,

@@ -256,7 +256,7 @@ const showPreview = Effect.fnUntraced(function*(name: string, source: Source, su
       taskColumns,
       survey.sample.map(({ id, payload, priority, queue, run_at, type }) => [
         Screen.plain(type),
-        Screen.plain(queue),
+        queue === undefined ? "of its type" : Screen.plain(queue),
         String(priority),
         run_at ?? "now",
         Screen.plain(id),
@@ -275,7 +275,7 @@ const showPreview = Effect.fnUntraced(function*(name: string, source: Source, su
   }
   for (const [text, { count }] of survey.backoffs.entries) {
     yield* Screen.line(
-      `Backoff of ${Words.counted(count, "job")}, which the type says here with \`retry\`: ${Screen.plain(text)}`
+      `The type says this here, of ${Words.counted(count, "job")}: ${Screen.plain(text)}`
     )
   }
   for (const { name, type } of survey.schedules) {
