@@ -12,6 +12,7 @@ import type { AnyTaskDefinition } from "../domain/TaskDefinition.ts"
 import * as Engine from "../engine/Engine.ts"
 import { EventFeed } from "../events/EventFeed.ts"
 import * as Handlers from "../handlers/index.ts"
+import { Api } from "../http/api/Api.ts"
 import * as ApiClient from "../http/client/ApiClient.ts"
 import { TaskCatalog } from "../http/TaskCatalog.ts"
 import * as TaskRoutes from "../http/TaskRoutes.ts"
@@ -153,7 +154,7 @@ const make = (
 ): Layer.Layer<Target, never, HttpClient.HttpClient> =>
   Layer.effect(
     Target,
-    Effect.map(ApiClient.make(options), (api) => {
+    Effect.map(ApiClient.make(Api, options), (api) => {
       const repeatable = ApiClient.repeatable(impatient)
       const problem = (error: unknown) => failureOf(error, name)
       const ask = <A, E, R>(request: Effect.Effect<A, E, R>) => Effect.mapError(repeatable(request), problem)

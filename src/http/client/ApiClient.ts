@@ -2,13 +2,24 @@
 import { Effect, type Redacted, Schedule, type Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 import { HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
-import { HttpApiClient } from "effect/http-api"
+import { HttpApi, HttpApiClient, type HttpApiGroup } from "effect/http-api"
 import { QueueFull, StoreError } from "../../domain/Errors.ts"
 import * as Redaction from "../../domain/Redaction.ts"
-import { Api } from "../api/Api.ts"
+import type { Api } from "../api/Api.ts"
+import { BatchesApi } from "../api/BatchesApi.ts"
+import { BreakersApi } from "../api/BreakersApi.ts"
+import { DeadLettersApi } from "../api/DeadLettersApi.ts"
+import { DependenciesApi } from "../api/DependenciesApi.ts"
+import { InstancesApi } from "../api/InstancesApi.ts"
+import { LimitsApi } from "../api/LimitsApi.ts"
+import { LogLevelsApi } from "../api/LogLevelsApi.ts"
 import type { NewTaskJson } from "../api/NewTaskJson.ts"
-import type { BodyTooLarge, InvalidRequest, UnsupportedMediaType } from "../api/RequestCheck.ts"
+import { OperationsApi } from "../api/OperationsApi.ts"
+import { QueuesApi } from "../api/QueuesApi.ts"
+import { type BodyTooLarge, type InvalidRequest, RequestCheck, type UnsupportedMediaType } from "../api/RequestCheck.ts"
+import { SystemApi } from "../api/SystemApi.ts"
 import type { CreatedTaskJson, KnownTaskJson } from "../api/TaskJson.ts"
+import { TasksApi } from "../api/TasksApi.ts"
 
 /** A server and how to talk to it. */
 export interface Options {
@@ -26,12 +37,25 @@ const defaultRetry: Schedule.Schedule<unknown> = Schedule.min([
   Schedule.spaced("2 seconds")
 ]).pipe(Schedule.jittered, Schedule.upTo({ times: 6 }))
 
+/** Those groups of the API that have an operation of `TaskQueue`: a producer in a browser loads no others. */
+export const queueApi = HttpApi.make("taskforge")
+  .add(TasksApi, DependenciesApi, BatchesApi, DeadLettersApi, OperationsApi, QueuesApi)
+  .add(InstancesApi, LogLevelsApi, LimitsApi, BreakersApi, SystemApi)
+  .middleware(RequestCheck)
+
 /** The API as functions. */
 export type ApiClient = HttpApiClient.ForApi<typeof Api>
 
-/** Makes a client of the server. */
-export const make = ({ apiKey, url }: Options): Effect.Effect<ApiClient, never, HttpClient.HttpClient> =>
-  HttpApiClient.make(Api, {
+/** Makes a client of the server, for its whole API or for a part of it. */
+export const make = <Id extends string, Groups extends HttpApiGroup.Constraint>(
+  api: HttpApi.HttpApi<Id, Groups>,
+  { apiKey, url }: Options
+): Effect.Effect<
+  HttpApiClient.Client<Groups>,
+  never,
+  HttpClient.HttpClient | HttpApiGroup.MiddlewareClient<Groups>
+> =>
+  HttpApiClient.make(api, {
     baseUrl: String(url).replace(/\/+$/, ""),
     transformClient: HttpClient.mapRequest((request) =>
       apiKey === undefined ? request : HttpClientRequest.bearerToken(request, apiKey)

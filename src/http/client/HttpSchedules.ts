@@ -16,6 +16,7 @@ import { checkPage, sizeOf } from "../../queue/Queues.ts"
 import { checkName, planOf } from "../../schedule/Plan.ts"
 import type { Scheduled } from "../../schedule/Scheduled.ts"
 import { checkAuthor, checkCount, defaultsOf, Schedules } from "../../schedule/Schedules.ts"
+import { Api } from "../api/Api.ts"
 import * as ScheduleJson from "../api/ScheduleJson.ts"
 import * as SchedulesApi from "../api/SchedulesApi.ts"
 import * as ApiClient from "./ApiClient.ts"
@@ -33,7 +34,7 @@ export const layerHttpClient = (options: Options): Layer.Layer<Schedules, never,
   Layer.effect(Schedules, make(options))
 
 const make = Effect.fnUntraced(function*(options: Options) {
-  const { schedules: api } = yield* ApiClient.make(options)
+  const { schedules: api } = yield* ApiClient.make(Api, options)
   const repeatable = ApiClient.repeatable(options.retry)
   const again = <A, E extends { readonly _tag: string }>(operation: string, request: Effect.Effect<A, E>) =>
     repeatable(unsent(operation, request))

@@ -13,6 +13,7 @@ import { FetchHttpClient, type HttpClient } from "effect/http"
 import { SignalNotFound } from "../../domain/StepErrors.ts"
 import * as SignalRecords from "../../flow/SignalRecords.ts"
 import { Signals } from "../../flow/Signals.ts"
+import { Api } from "../api/Api.ts"
 import * as SignalJson from "../api/SignalJson.ts"
 import * as ApiClient from "./ApiClient.ts"
 import type { Options } from "./ApiClient.ts"
@@ -29,7 +30,7 @@ export const layerHttpClient = (options: Options): Layer.Layer<Signals, never, H
   Layer.effect(Signals, make(options))
 
 const make = Effect.fnUntraced(function*(options: Options) {
-  const { signals: api } = yield* ApiClient.make(options)
+  const { signals: api } = yield* ApiClient.make(Api, options)
   // The same end twice is the same as once
   const repeatable = ApiClient.repeatable(options.retry)
   const again = <A, E extends { readonly _tag: string }>(operation: string, request: Effect.Effect<A, E>) =>

@@ -61,7 +61,7 @@ export const layerHttpClient = (options: Options): Layer.Layer<TaskQueue, never,
   Layer.effect(TaskQueue, make(options)).pipe(Layer.provide(PooledRandom.layer))
 
 const make = Effect.fnUntraced(function*(options: Options) {
-  const api = yield* ApiClient.make(options)
+  const api = yield* ApiClient.make(ApiClient.queueApi, options)
   const { batches, breakers, deadLetters, dependencies, instances, limits, queues, system, tasks } = api
   const random = yield* SecureRandom.SecureRandom
   const repeatable = ApiClient.repeatable(options.retry)
