@@ -1,6 +1,5 @@
 /**
- * What is noted in a store of which something is being made: that it is not whole yet, because a backup is being put into it, or that its
- * tasks have moved to another one. Servers and command lines refuse such a store.
+ * What is noted in a store that is not whole yet, because a backup is being put into it. Servers and command lines refuse such a store.
  */
 import { Effect, Exit, Schema } from "effect"
 import { type StoreError, StoreIncompatible } from "../domain/Errors.ts"
@@ -15,10 +14,11 @@ const id = "mark"
 export const old = { id, writtenAt: 0 }
 
 /** What a store can be marked with. */
-export const Mark = Schema.Union([
-  Schema.Struct({ state: Schema.Literal("restoring"), backup: Schema.String }),
-  Schema.Struct({ state: Schema.Literals(["moving", "moved", "left"]), to: Schema.String })
-])
+export const Mark = Schema.Struct({
+  state: Schema.Literal("restoring"),
+  /** The id of the backup. */
+  backup: Schema.String
+})
 
 export type Mark = typeof Mark.Type
 
@@ -67,18 +67,12 @@ export const write = (
 
 /** Refuses a store that is marked: to be called before anything is claimed from it. */
 export const refuse = (store: string): Effect.Effect<void, StoreError | StoreIncompatible, RecordStore> =>
-  Effect.flatMap(read, (found) => {
-    if (found === undefined) return Effect.void
-    const { mark } = found
-    return Effect.fail(
-      new StoreIncompatible({
-        reason: mark.state === "restoring"
-          ? `${store} is not whole: a backup is being restored into it, or was not restored to its end. Restore it once more`
-          : mark.state === "moving"
-          ? `${store} is being moved to ${mark.to}. If that was ended, take it back with: taskforge move --back --from ${store}`
-          : mark.state === "moved"
-          ? `${store} has moved to ${mark.to}. Use that one, or take it back with: taskforge move --back --from ${store}`
-          : `${store} has moved to ${mark.to}, which was confirmed. Use that one`
-      })
-    )
-  })
+  Effect.flatMap(read, (found) =>
+    found === undefined
+      ? Effect.void
+      : Effect.fail(
+        new StoreIncompatible({
+          reason: `${store} is not whole: a backup is being restored into it, or was not restored to its end. ` +
+            "Restore it once more"
+        })
+      ))

@@ -113,9 +113,6 @@ const enter = Effect.fnUntraced(function*(archive: Archive, { id }: Line.Header)
     return yield* marked(Mark.write({ state: "restoring", backup: id }, undefined))
   }
   const { mark, writtenAt } = found
-  if (mark.state !== "restoring") {
-    return yield* new RestoreRefused({ why: "not-empty", reason: "has been moved to another store" })
-  }
   const now = yield* Mark.now
   if (now - writtenAt < silentMs && now >= writtenAt) {
     return yield* new RestoreRefused({

@@ -235,8 +235,9 @@ await withServer("the dashboard in a browser", Chromium.shared, (browser) => {
         yield* act(() => following.getByRole("button", { name: "Undo" }).click())
         yield* act(() => following.getByText("Taken back: 6 of 6 tasks wait as before").waitFor())
         yield* act(() => following.getByRole("link", { name: "All operations" }).click())
+        // The page before says so too, until this one is shown
+        yield* Server.until("the reason is listed", Effect.map(Visit.text(visit), (text) => text.includes(markup)))
         yield* act(() => page.getByText("Taken back: 6 of 6 tasks wait as before").waitFor())
-        assert.include(yield* Visit.text(visit), markup)
         yield* act(() => page.getByRole("link", { name: /payload.user:1/ }).click())
         assert.include(page.url(), "payload.user=1")
         // Slowly, and ended before its time

@@ -142,7 +142,7 @@ describe("workers elsewhere", () => {
       assert.deepStrictEqual(yield* claim(["echo"], {}, "w0"), [])
       yield* TestClock.adjust("31 seconds")
       assert.deepStrictEqual(yield* claim(["echo"], {}, "more"), [])
-    }).pipe(Effect.provide(layer())), 60_000)
+    }).pipe(Effect.provide(layer())))
 
   it.effect("do not keep a server from stopping while they wait", () =>
     Effect.gen(function*() {
